@@ -1,0 +1,201 @@
+#include "batch.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include "cpu.h"
+#include "packed_image.h"
+#include "wire_io.h"
+
+namespace dctload {
+namespace {
+
+// Runs one function on all threads at a time; the caller is one of them.
+class Crew {
+ public:
+  explicit Crew(unsigned size) {
+    for (unsigned i = 1; i < size; ++i) threads_.emplace_back([this, i] { work(i); });
+  }
+  ~Crew() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& t : threads_) t.join();
+  }
+  unsigned size() const { return static_cast<unsigned>(threads_.size()) + 1; }
+
+  // `job(worker)` on every thread; returns when all are done.
+  void run(const std::function<void(unsigned)>& job) {
+    if (threads_.empty()) return job(0);
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = &job;
+      running_ = threads_.size();
+      ++round_;
+    }
+    wake_.notify_all();
+    job(0);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    job_ = nullptr;
+  }
+
+ private:
+  void work(unsigned worker) {
+    uint64_t seen = 0;
+    for (;;) {
+      const std::function<void(unsigned)>* job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stop_ || round_ != seen; });
+        if (stop_) return;
+        seen = round_;
+        job = job_;
+      }
+      (*job)(worker);
+      const std::lock_guard lock(mutex_);
+      if (--running_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  const std::function<void(unsigned)>* job_ = nullptr;
+  size_t running_ = 0;
+  uint64_t round_ = 0;
+  bool stop_ = false;
+  std::vector<std::thread> threads_;  // last: they start when all the rest is there
+};
+
+// Cores that this process may run on.
+unsigned available_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
+#endif
+  return std::max(std::thread::hardware_concurrency(), 1u);
+}
+
+// A whole file into `buffer`, which only grows. One byte more than the limit is enough to tell that it is passed.
+Result read_file(const std::string& path, uint64_t limit, std::vector<uint8_t>& buffer, size_t& size) {
+  size = 0;
+  std::FILE* const file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return {Code::kIo, static_cast<uint32_t>(errno), 0};
+  std::setvbuf(file, nullptr, _IONBF, 0);
+  Result result;
+  for (;;) {
+    if (size == buffer.size()) buffer.resize(std::max<size_t>(buffer.size() * 2, 1 << 18));
+    const size_t got = std::fread(buffer.data() + size, 1, buffer.size() - size, file);
+    size += got;
+    if (got == 0) {
+      if (std::ferror(file)) result = {Code::kIo, static_cast<uint32_t>(errno), size};
+      break;
+    }
+    if (size > limit) break;
+  }
+  std::fclose(file);
+  return result;
+}
+
+}  // namespace
+
+struct Extractor::Impl {
+  struct Worker {
+    explicit Worker(const Kernels& kernels) : decoder(kernels) {}
+    ImageDecoder decoder;
+    std::vector<uint8_t> file;
+  };
+
+  Impl(const Kernels& level, unsigned num_threads) : kernels(level), crew(num_threads) {
+    for (unsigned i = 0; i < crew.size(); ++i) workers.emplace_back(kernels);
+  }
+
+  const Kernels& kernels;
+  std::deque<Worker> workers;
+  std::deque<PackedImage> images;  // kept from batch to batch, with their tables
+  size_t count = 0;
+  Crew crew;
+
+  void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, PackedImage& image) {
+    std::span<const uint8_t> bytes = request.bytes;
+    if (request.is_path) {
+      size_t size = 0;
+      Result result;
+      try {
+        result = read_file(request.path, options.limits.bytes, worker.file, size);
+      } catch (const std::bad_alloc&) {
+        result = {Code::kNoMemory, 0, 0};
+      }
+      if (!result.ok()) return image.fail(result);
+      bytes = {worker.file.data(), size};
+    }
+    worker.decoder.decode_packed(bytes, request.selection, request.has_region ? &request.region : nullptr, options, image);
+  }
+};
+
+Extractor::Extractor(unsigned num_threads) {
+  const Kernels* level = select_kernels();
+  if (level == nullptr) level = &kernels(CpuLevel::kPortable);
+  impl_.reset(new Impl(*level, num_threads != 0 ? num_threads : available_cores()));
+}
+
+Extractor::~Extractor() = default;
+
+unsigned Extractor::num_threads() const { return impl_->crew.size(); }
+
+uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOptions& options) {
+  Impl& d = *impl_;
+  for (Impl::Worker& w : d.workers) w.decoder.release();
+  if (d.images.size() < requests.size()) d.images.resize(requests.size());
+  d.count = requests.size();
+  std::atomic<size_t> next = 0;
+  d.crew.run([&](unsigned worker) {
+    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < requests.size();) {
+      d.decode_one(d.workers[worker], requests[i], options, d.images[i]);
+    }
+  });
+  uint64_t bytes = wire::kHeaderBytes;
+  for (size_t i = 0; i < d.count; ++i) {
+    const PackedImage& image = d.images[i];
+    bytes += wire::kEntryBytes * (1 + image.header().num_components) + image.record_bytes();
+  }
+  return bytes;
+}
+
+const Outcome& Extractor::outcome(size_t i) const { return impl_->images[i].outcome(); }
+
+void Extractor::write(uint8_t* out) {
+  Impl& d = *impl_;
+  std::vector<std::span<const uint8_t>> records(d.count);
+  uint64_t at = wire::kHeaderBytes;
+  for (size_t i = 0; i < d.count; ++i) at += wire::kEntryBytes * (1 + d.images[i].header().num_components);
+  for (size_t i = 0; i < d.count; ++i) {
+    records[i] = {out + at, d.images[i].record_bytes()};
+    at += records[i].size();
+  }
+  std::atomic<size_t> next = 0;
+  d.crew.run([&](unsigned) {
+    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < d.count;) {
+      d.images[i].write(d.kernels, out + (records[i].data() - out));
+    }
+  });
+  write_directory(records, out);
+}
+
+}  // namespace dctload

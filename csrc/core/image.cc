@@ -1,0 +1,328 @@
+#include "image.h"
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "block_sink.h"
+#include "cpu.h"
+#include "entropy_source.h"
+#include "packed_image.h"
+#include "progressive_coder.h"
+#include "scan_driver.h"
+#include "sequential_coder.h"
+
+namespace dctload {
+namespace {
+
+uint64_t num_blocks(const Header& header) {
+  uint64_t n = 0;
+  for (uint32_t c = 0; c < header.num_components; ++c) n += uint64_t{header.components[c].block_rows} * header.components[c].block_cols;
+  return n;
+}
+
+// What the scans so far add up to.
+struct Progress {
+  Outcome outcome;
+  uint32_t scans = 0;
+  uint64_t one_scan_valid = 0;
+  uint32_t complete_rows = ~0u;  // MCU rows that are complete in every scan
+
+  void add(const ScanOutcome& o, const Header& header, const ScanHeader& scan, const ScanGeometry& g) {
+    ++scans;
+    one_scan_valid = o.valid_mcus;
+    if (o.extra_data) outcome.warnings |= kWarnExtraData;
+    if (o.loss.ok()) return;
+    if (outcome.loss.ok()) outcome.loss = o.loss;
+    if (!o.only_tail_lost) {
+      outcome.status = wire::kStatusDamaged;
+    } else if (outcome.status == wire::kStatusOk) {
+      outcome.status = wire::kStatusTruncated;
+    }
+    uint32_t rows = static_cast<uint32_t>(o.first_lost / g.cols);
+    if (scan.num_components == 1 && header.num_components > 1) rows /= header.components[scan.component[0]].v;
+    complete_rows = std::min(complete_rows, rows);
+  }
+
+  void lose_all(const Result& loss) {
+    if (outcome.loss.ok()) outcome.loss = loss;
+    if (outcome.status == wire::kStatusOk) outcome.status = wire::kStatusTruncated;
+    complete_rows = 0;
+  }
+
+  void count(const Header& header) {
+    if (outcome.status == wire::kStatusOk) {
+      outcome.valid_mcus = header.num_mcus();
+    } else if (scans == 1) {
+      outcome.valid_mcus = static_cast<uint32_t>(one_scan_valid);
+    } else {
+      const uint32_t across = header.num_components == 1 ? header.components[0].block_cols : header.mcus_x;
+      outcome.valid_mcus = static_cast<uint32_t>(std::min<uint64_t>(uint64_t{complete_rows} * across, header.num_mcus()));
+    }
+  }
+};
+
+}  // namespace
+
+struct ImageDecoder::Impl {
+  explicit Impl(const Kernels& level) : kernels(level) {}
+
+  const Kernels& kernels;
+  Parser parser;
+  EntropySource source;
+  SequentialCoder sequential;
+  ProgressiveCoder progressive;
+  CoefficientStore store;
+  TileSink tiles;
+  PlaneSink planes;
+  Arena arena;
+  std::vector<ScanHeader> scans;  // of the file in hand, where they must be known ahead
+  Progress progress;
+
+  // Reads up to the first scan; false with an error in progress.outcome.
+  bool open(std::span<const uint8_t> file, const DecodeOptions& options, ScanHeader& scan);
+  // All scans into the sink, `scan` first. False with an error in progress.outcome.
+  bool decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink,
+              bool tiled);
+  bool decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink);
+  bool decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink);
+  bool decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink,
+                          bool tiled);
+  // One sequential scan into a sink.
+  bool sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options, bool& stopped_early);
+  void list_scans(const ScanHeader& first);
+  // What is to be said when no more scan comes.
+  bool close(const DecodeOptions& options);
+
+  bool fail(const Result& result) {
+    progress.outcome.result = result;
+    progress.outcome.status = wire::kStatusFailed;
+    return false;
+  }
+  // After a scan: is its loss an error?
+  bool accept(const DecodeOptions& options) { return progress.outcome.loss.ok() || options.keep_truncated || fail(progress.outcome.loss); }
+};
+
+bool ImageDecoder::Impl::open(std::span<const uint8_t> file, const DecodeOptions& options, ScanHeader& scan) {
+  progress = {};
+  parser.reset(file, options.limits);
+  return parser.next_scan(scan) || fail(parser.result());
+}
+
+void ImageDecoder::Impl::list_scans(const ScanHeader& first) {
+  scans.assign(1, first);
+  Parser ahead = parser;
+  ahead.seek(ahead.find_marker(first.data_offset));
+  for (ScanHeader scan; ahead.next_scan(scan); ahead.seek(ahead.find_marker(scan.data_offset))) scans.push_back(scan);
+}
+
+bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options, bool& stopped_early) {
+  ScanGeometry geometry;
+  const Result started = sequential.start(kernels, parser, scan, sink, geometry);
+  if (!started.ok()) return fail(started);
+  const ScanOutcome o = drive_scan(sequential, source, kernels, parser, scan.data_offset, geometry);
+  sequential.finish();
+  if (sequential.bad_code()) parser.warn(kWarnBadCode);
+  progress.add(o, parser.header(), scan, geometry);
+  stopped_early = o.stopped_early;
+  parser.seek(o.stopped_early ? scan.data_offset : o.end_offset);
+  return accept(options);
+}
+
+bool ImageDecoder::Impl::decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                                           BlockSink& sink) {
+  const uint32_t n = parser.header().num_components;
+  const bool one_scan = scan.num_components == n;
+  if (!one_scan) {
+    list_scans(scan);
+    uint32_t seen[kMaxComponents] = {};
+    for (const ScanHeader& s : scans) {
+      for (uint32_t i = 0; i < s.num_components; ++i) ++seen[s.component[i]];
+    }
+    if (*std::max_element(seen, seen + n) > 1) return decode_overlaid(scan, region, masks, options, sink);
+  }
+  bool finished[kMaxComponents] = {};
+  do {
+    bool stopped_early = false;
+    if (!sequential_scan(scan, sink, options, stopped_early)) return false;
+    for (uint32_t i = 0; i < scan.num_components; ++i) finished[scan.component[i]] = true;
+    if (one_scan && stopped_early) return true;  // nothing below the region is looked at
+    if (stopped_early) parser.seek(parser.find_marker(scan.data_offset));
+    if (!parser.next_scan(scan)) break;
+    if (one_scan) return fail({Code::kBadScan, 0, scan.data_offset});  // the image is complete
+  } while (true);
+  bool all = true;
+  for (uint32_t c = 0; c < n; ++c) {
+    all &= finished[c];
+    if (!finished[c]) sink.finish_rows(c, sink.layout(c).rect.h);
+  }
+  if (!all && !parser.saw_eoi()) progress.lose_all({Code::kDataTruncated, 0, parser.file().size()});
+  return close(options);
+}
+
+// A component coded in more than one sequential scan: libjpeg lays each scan's coefficients over those of the scans before it, zero AC
+// coefficients excepted. No encoder writes such files; they are decoded by way of planes.
+bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                                         BlockSink& sink) {
+  parser.warn(kWarnRepeatedScan);
+  const Header& header = parser.header();
+  std::array<std::vector<int16_t>, kMaxComponents> result, layer;
+  std::array<int16_t*, kMaxComponents> pointers{};
+  const auto size = [&](uint32_t c) { return static_cast<size_t>(region.blocks[c].w) * region.blocks[c].h; };
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    result[c].assign((static_cast<size_t>(std::popcount(masks[c])) + 1) * size(c), 0);
+    layer[c] = result[c];
+    pointers[c] = layer[c].data();
+  }
+  PlaneSink layer_sink;
+  layer_sink.start(header, region, masks, pointers);
+  do {
+    bool stopped_early = false;
+    if (!sequential_scan(scan, layer_sink, options, stopped_early)) return false;
+    for (uint32_t i = 0; i < scan.num_components; ++i) {
+      const uint32_t c = scan.component[i];
+      const size_t dc = masks[c] & 1 ? size(c) : 0;
+      for (size_t j = 0; j < layer[c].size(); ++j) {
+        if (j < dc || layer[c][j] != 0) result[c][j] = layer[c][j];
+      }
+      std::fill(layer[c].begin(), layer[c].end(), int16_t{0});
+    }
+    if (stopped_early) parser.seek(parser.find_marker(scan.data_offset));
+  } while (parser.next_scan(scan));
+
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    const ComponentLayout& to = sink.layout(c);
+    for (uint32_t y = 0; y < to.rect.h && to.channels != 0; ++y) {
+      uint8_t* const row = sink.row(c, y);
+      for (uint32_t slot = 0; slot < to.channels; ++slot) {
+        for (uint32_t x = 0; x < to.rect.w; ++x) {
+          *reinterpret_cast<int16_t*>(row + to.columns[to.rect.x0 + x] + static_cast<ptrdiff_t>(slot) * to.slot_bytes) =
+              result[c][slot * size(c) + static_cast<size_t>(y) * to.rect.w + x];
+        }
+      }
+      sink.finish_rows(c, y + 1);
+    }
+  }
+  return close(options);
+}
+
+bool ImageDecoder::Impl::decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks,
+                                            const DecodeOptions& options, BlockSink& sink, bool tiled) {
+  const Header& header = parser.header();
+  // Each block takes a bit of the first DC scan: a header that promises more than the file can hold gets no memory.
+  if (!options.keep_truncated && parser.file().size() < num_blocks(header) / 8) {
+    return fail({Code::kDataTruncated, 0, parser.file().size()});
+  }
+  list_scans(scan);
+  const std::vector<bool> needed = needed_scans(scans, masks);
+  store.start(header, region, masks);
+  // Se and Al of the last scan of each coefficient, to find scans in an order that T.81 G.1.1.1 does not allow. -1: none yet.
+  std::array<std::array<int8_t, 64>, kMaxComponents> seen;
+  for (auto& s : seen) s.fill(-1);
+  size_t number = 0;
+  do {
+    for (uint32_t i = 0; i < scan.num_components; ++i) {
+      auto& s = seen[scan.component[i]];
+      if (scan.ss != 0 && s[0] < 0) parser.warn(kWarnProgression);
+      for (uint32_t k = scan.ss; k <= scan.se; ++k) {
+        if (scan.ah != std::max<int>(s[k], 0)) parser.warn(kWarnProgression);
+        s[k] = static_cast<int8_t>(scan.al);
+      }
+    }
+    if (number >= needed.size() || !needed[number++]) {
+      parser.seek(parser.find_marker(scan.data_offset));
+      continue;
+    }
+    ScanGeometry geometry;
+    const Result started = progressive.start(kernels, parser, scan, store, geometry);
+    if (!started.ok()) return fail(started);
+    const ScanOutcome o = drive_scan(progressive, source, kernels, parser, scan.data_offset, geometry);
+    progress.add(o, header, scan, geometry);
+    if (!accept(options)) return false;
+    parser.seek(o.stopped_early ? parser.find_marker(scan.data_offset) : o.end_offset);
+  } while (parser.next_scan(scan));
+  if (!parser.saw_eoi()) {  // a stream cut between two scans: only a component without any shows it
+    for (uint32_t c = 0; c < header.num_components; ++c) {
+      if (seen[c][0] < 0) progress.lose_all({Code::kDataTruncated, 0, parser.file().size()});
+    }
+  }
+  if (!close(options)) return false;
+  if (tiled) {
+    store.emit_tiles(kernels, header, sink);
+  } else {
+    store.emit_planes(kernels, header, sink);
+  }
+  store.release_if_large();
+  return true;
+}
+
+bool ImageDecoder::Impl::close(const DecodeOptions& options) {
+  const Result& result = parser.result();
+  if (!result.ok()) {
+    if (!options.keep_truncated) return fail(result);
+    progress.lose_all(result);
+  }
+  if (!parser.saw_eoi()) parser.warn(kWarnNoEoi);
+  if (!parser.latch_remaining()) return fail(parser.result());
+  return accept(options);
+}
+
+bool ImageDecoder::Impl::decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                                BlockSink& sink, bool tiled) {
+  const bool done = parser.header().process == Process::kProgressive ? decode_progressive(scan, region, masks, options, sink, tiled)
+                                                                     : decode_sequential(scan, region, masks, options, sink);
+  progress.outcome.warnings |= parser.warnings();
+  if (done) progress.count(parser.header());
+  return done;
+}
+
+ImageDecoder::ImageDecoder(const Kernels& kernels) : impl_(new Impl(kernels)) {}
+ImageDecoder::~ImageDecoder() = default;
+
+Outcome ImageDecoder::decode_planes(std::span<const uint8_t> file, const Region& region, const ComponentMasks& masks,
+                                    const std::array<int16_t*, kMaxComponents>& planes, const DecodeOptions& options, Header& header) {
+  Impl& d = *impl_;
+  ScanHeader scan;
+  if (!d.open(file, options, scan)) return d.progress.outcome;
+  d.planes.start(d.parser.header(), region, masks, planes);
+  try {
+    d.decode(scan, region, masks, options, d.planes, false);
+  } catch (const std::bad_alloc&) {
+    d.fail({Code::kNoMemory, 0, 0});
+  }
+  header = d.parser.header();
+  return d.progress.outcome;
+}
+
+Outcome ImageDecoder::decode_packed(std::span<const uint8_t> file, const Selection& selection, const Box* box, const DecodeOptions& options,
+                                    PackedImage& out) {
+  Impl& d = *impl_;
+  ScanHeader scan;
+  try {
+    if (d.open(file, options, scan)) {
+      const Header& header = d.parser.header();
+      const ComponentMasks masks = component_masks(header, selection);
+      Region region;
+      const Result snapped = snap(header, box, region);
+      if (!snapped.ok()) {
+        d.fail(snapped);
+        out.set_header(header);
+      } else {
+        out.start(header, region, masks);
+        d.tiles.start(d.kernels, header, region, masks, d.arena, out);
+        if (d.decode(scan, region, masks, options, d.tiles, true)) {
+          out.set_header(d.parser.header());
+          if (out.record_bytes() > wire::kMaxRecordBytes) d.fail({Code::kLimitRecord, 0, 0});
+        }
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    d.fail({Code::kNoMemory, 0, 0});
+  }
+  out.set_outcome(d.progress.outcome);
+  return d.progress.outcome;
+}
+
+void ImageDecoder::release() { impl_->arena.reset(); }
+
+}  // namespace dctload

@@ -1,0 +1,15 @@
+#if defined(__x86_64__)
+
+#include "cpu.h"
+#include "crc32c.h"
+#include "kernels-inl.h"
+
+namespace dctload {
+
+extern const Kernels kAvx2Kernels;
+const Kernels kAvx2Kernels = {CpuLevel::kAvx2,     "avx2",     &destuff,    &decode_sequential,
+                              &decode_progressive, &pack_tile, &transpose8, &crc32c_sse42};
+
+}  // namespace dctload
+
+#endif

@@ -1,0 +1,11 @@
+#include "cpu.h"
+#include "crc32c.h"
+#include "kernels-inl.h"
+
+namespace dctload {
+
+extern const Kernels kPortableKernels;
+const Kernels kPortableKernels = {CpuLevel::kPortable, "portable",   &destuff,    &decode_sequential,
+                                  &decode_progressive, &pack_tile, &transpose8, &crc32c_portable};
+
+}  // namespace dctload

@@ -1,0 +1,146 @@
+// The hot loop. See scan_sequential.h; compiled once a CPU level.
+//
+// Per lookup there is one exit test: k is the next zigzag position, an end of block adds 128, so `k > last` covers the last kept
+// position, position 63 and EOB. Values that nobody keeps go to the trash offset of the map; behind the last kept position only
+// lengths are looked up.
+#pragma once
+
+#include "bits-inl.h"
+#include "scan_sequential.h"
+
+namespace dctload {
+namespace {
+
+// A code longer than the index, in the form of a miss entry.
+__attribute__((noinline)) uint32_t long_ac_code(const AcTable& table, uint64_t bits, bool& bad) {
+  uint32_t symbol;
+  const uint32_t length = table.canonical.find(static_cast<uint32_t>(bits >> 48), symbol);
+  bad |= length == 17;
+  const uint32_t run = symbol >> 4, size = symbol & 15;
+  return miss_entry(length, size, size == 0 ? (run == 15 ? 16 : kStepEob) : run + 1);
+}
+
+__attribute__((noinline)) uint32_t long_dc_code(const DcTable& table, uint64_t bits, bool& bad) {
+  uint32_t symbol;
+  const uint32_t length = table.canonical.find(static_cast<uint32_t>(bits >> 48), symbol);
+  bad |= length == 17;
+  return DcTable::entry(length, symbol);
+}
+
+// Whether a group of symbols that takes position k past 63 ended this block, rather than reaching into the next one: it ends at 63
+// exactly, or with an EOB that belongs to this block.
+inline bool ends_block(uint32_t k) { return k <= 64 || k >> 6 == 2; }
+
+// The first symbol of an entry that reaches into the next block: drops it and returns its step.
+inline uint32_t first_symbol(BitReader& r, const AcTable& ac, bool& bad) {
+  const uint64_t e = ac.pairs[r.peek(kAcBits)];
+  if ((e & kMiss) == 0) {
+    r.drop(e >> 24);
+    return (e >> 8) & 255;
+  }
+  uint32_t m = static_cast<uint32_t>(e);
+  if (((m >> 16) & 63) == 0) m = long_ac_code(ac, r.bits, bad);
+  r.drop(m & 63);
+  return (m >> 8) & 255;
+}
+
+void decode_sequential(SequentialRun& run) {
+  BitReader r(run.position);
+  const BlockStep* const steps = run.steps;
+  const BlockStep* const steps_end = steps + run.num_steps;
+  const uint8_t* const stop = run.stop;
+  const int skip_shift = run.skip_shift;
+  uint32_t x = run.mcu_x;
+  const uint32_t x_end = x + run.mcus;
+  bool bad = false;
+
+  do {
+    for (const BlockStep* s = steps; s != steps_end; ++s) {
+      const AcTable& ac = *s->ac;
+      uint32_t d = s->dc->entries[r.peek(kDcBits)];
+      r.refill();
+      if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*s->dc, r.bits, bad);
+      // DC sums wrap like libjpeg's: added as unsigned, stored as 16 bits.
+      const int32_t dc = static_cast<int32_t>(static_cast<uint32_t>(*s->prediction) +
+                                              static_cast<uint32_t>(BitReader::value(r.bits, d >> 8, d >> 16)));
+      *s->prediction = dc;
+      r.drop(d);
+
+      uint32_t k = 1;
+      const uint32_t column = s->columns[static_cast<size_t>(x) * s->step];
+      if (s->row != nullptr && column != kOutside) {
+        uint8_t* const block = s->row + column;
+        const ptrdiff_t* const map = s->map;
+        const uint32_t last = s->last;
+        store16(block + s->dc_offset, static_cast<uint64_t>(dc));
+        while (k <= last) {
+          // Two lookups a refill: hits take at most 10 bits, so 36 are left for the next index.
+          uint64_t e = ac.pairs[r.peek(kAcBits)];
+          r.refill();
+          if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
+          {
+            const uint32_t k2 = k + ((e >> 16) & 255);
+            if (k2 > last) goto leave;
+            store16(block + map[k + ((e >> 8) & 255)], e >> 32);
+            store16(block + map[k2], e >> 48);
+            r.drop(e);
+            k = k2;
+          }
+          e = ac.pairs[r.peek(kAcBits)];
+          if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
+          {
+            const uint32_t k2 = k + ((e >> 16) & 255);
+            if (k2 > last) goto leave;
+            store16(block + map[k + ((e >> 8) & 255)], e >> 32);
+            store16(block + map[k2], e >> 48);
+            r.drop(e);
+            k = k2;
+          }
+          continue;
+
+        leave: {
+          const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + ((e >> 16) & 255);
+          store16(block + map[k1], e >> 32);
+          if (ends_block(k2)) {
+            store16(block + map[k2], e >> 48);
+            r.drop(e);
+            k = k2;
+          } else {  // the block ended at 63 inside the pair
+            r.drop(e >> 24);
+            k = k1;
+          }
+          continue;
+        }
+
+        miss:
+          uint32_t m = static_cast<uint32_t>(e);
+          if (DCTLOAD_UNLIKELY(((m >> 16) & 63) == 0)) m = long_ac_code(ac, r.bits, bad);
+          const int32_t value = BitReader::value(r.bits, m >> 16, m >> 24);
+          r.drop(m & 63);
+          k += (m >> 8) & 255;
+          store16(block + map[k], static_cast<uint64_t>(value));
+        }
+      }
+      while (k <= 63) {
+        const uint32_t e = ac.skips[r.bits >> skip_shift];
+        r.refill();
+        const uint32_t next = k + (e >> 6);
+        if (DCTLOAD_UNLIKELY((e & 63) == 0) || (next > 63 && !ends_block(next))) {
+          k += first_symbol(r, ac, bad);
+        } else {
+          r.drop(e & 63);
+          k = next;
+        }
+      }
+    }
+    ++x;
+  } while (x != x_end && r.at <= stop);
+
+  r.save(run.position);
+  run.mcus = x_end - x;
+  run.mcu_x = x;
+  run.bad_code |= bad;
+}
+
+}  // namespace
+}  // namespace dctload

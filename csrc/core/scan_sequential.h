@@ -1,0 +1,38 @@
+// Sequential Huffman scans, baseline and extended (T.81 F.2.2): what the kernel works on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "entropy_source.h"
+#include "huffman.h"
+
+namespace dctload {
+
+inline constexpr uint32_t kOutside = 0xFFFFFFFFu;  // of a block column: parsed, not stored
+
+// One block of an MCU, in scan order. Its coefficients go to row + columns[...] + map[...].
+struct BlockStep {
+  const DcTable* dc;
+  const AcTable* ac;
+  const ptrdiff_t* map;     // [256]: next zigzag position -> byte offset; what is not kept has an offset of its own (trash)
+  int32_t* prediction;      // of the component
+  uint8_t* row;             // block row, null where it is not stored
+  const uint32_t* columns;  // byte offset of each block column or kOutside
+  ptrdiff_t dc_offset;
+  uint32_t last;            // last kept zigzag position; 0: DC only
+  uint32_t step;            // block columns an MCU
+};
+
+struct SequentialRun {
+  BitPosition position;
+  const uint8_t* stop;      // no MCU begins past it, but for the first
+  const BlockStep* steps;
+  uint32_t num_steps;
+  uint32_t mcu_x;           // first MCU column; on return the one behind the last
+  uint32_t mcus;            // at most this many; on return those not done
+  int skip_shift;           // 64 - index bits of AcTable::skips
+  bool bad_code;            // set when a bit pattern was no code
+};
+
+}  // namespace dctload

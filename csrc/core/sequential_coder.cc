@@ -1,0 +1,95 @@
+#include "sequential_coder.h"
+
+#include <algorithm>
+
+namespace dctload {
+
+Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const ScanHeader& scan, BlockSink& sink, ScanGeometry& geometry) {
+  kernels_ = &kernels;
+  sink_ = &sink;
+  scan_ = scan;
+  bad_code_ = false;
+  num_steps_ = 0;
+  const Header& header = parser.header();
+  const bool interleaved = scan.num_components > 1;
+  geometry = {header.mcus_x, header.mcus_y, 0};
+  bool pairs[4] = {}, skips[4] = {}, dc_only = true;
+  for (uint32_t i = 0; i < scan.num_components; ++i) {
+    const uint32_t c = scan.component[i];
+    const Component& component = header.components[c];
+    const ComponentLayout& layout = sink.layout(c);
+    const uint32_t h = interleaved ? component.h : 1, v = interleaved ? component.v : 1;
+    if (!interleaved) geometry = {component.block_cols, component.block_rows, 0};
+    geometry.rows_needed = std::max(geometry.rows_needed, (layout.rect.y0 + layout.rect.h + v - 1) / v);
+    if (scan.dc_table[i] > 3 || scan.ac_table[i] > 3) return {Code::kMissingHuffman, scan.dc_table[i], scan.data_offset};
+    const bool whole = layout.rect.w == component.block_cols && layout.rect.y0 == 0;
+    pairs[scan.ac_table[i]] |= layout.last > 0;
+    skips[scan.ac_table[i]] |= layout.last < 63 || !whole;
+    dc_only &= layout.last == 0;
+    for (uint32_t y = 0; y < v; ++y) {
+      for (uint32_t x = 0; x < h; ++x) {
+        places_[num_steps_] = {c, y, v};
+        steps_[num_steps_++] = {&dc_[scan.dc_table[i]], &ac_[scan.ac_table[i]], layout.map.data(), &predictions_[c], nullptr,
+                                layout.columns.data() + x, layout.dc_offset, layout.last, h};
+      }
+    }
+  }
+  // Measured: 10 index bits where coefficients are kept, 11 where only lengths are looked up.
+  const int skip_bits = dc_only ? kMaxSkipBits : kAcBits;
+  skip_shift_ = 64 - skip_bits;
+  bool dc_built[4] = {}, ac_built[4] = {};
+  for (uint32_t i = 0; i < scan.num_components; ++i) {
+    const uint32_t d = scan.dc_table[i], a = scan.ac_table[i];
+    if ((d < 2 && !parser.dc(d).defined) || (a < 2 && !parser.ac(a).defined)) parser.warn(kWarnStandardTables);
+    const HuffmanSpec& dc = d < 2 && !parser.dc(d).defined ? standard_dc(d) : parser.dc(d);
+    const HuffmanSpec& ac = a < 2 && !parser.ac(a).defined ? standard_ac(a) : parser.ac(a);
+    if (!dc.defined) return {Code::kMissingHuffman, d, scan.data_offset};
+    if (!ac.defined) return {Code::kMissingHuffman, a + 16, scan.data_offset};
+    Result result;
+    if (!dc_built[d]) result = dc_[d].build(dc);
+    if (result.ok() && !ac_built[a]) result = ac_[a].build(ac, pairs[a], skips[a] ? skip_bits : 0);
+    if (!result.ok()) return {result.code, 0, scan.data_offset};
+    dc_built[d] = ac_built[a] = true;
+  }
+  return {};
+}
+
+void SequentialCoder::begin_row(uint32_t row) {
+  for (uint32_t i = 0; i < num_steps_; ++i) {
+    const Place& p = places_[i];
+    const BlockRect& rect = sink_->layout(p.component).rect;
+    const uint32_t y = row * p.rows + p.y;
+    if (p.y == 0 && y > rect.y0) sink_->finish_rows(p.component, std::min(y - rect.y0, rect.h));
+    const bool inside = y >= rect.y0 && y < rect.y0 + rect.h && sink_->layout(p.component).channels != 0;
+    steps_[i].row = inside ? sink_->row(p.component, y - rect.y0) : nullptr;
+  }
+}
+
+uint32_t SequentialCoder::run(EntropySource& source, uint32_t x, uint32_t n) {
+  SequentialRun run{source.position(), source.stop(), steps_.data(), num_steps_, x, n, skip_shift_, false};
+  kernels_->sequential(run);
+  source.position() = run.position;
+  bad_code_ |= run.bad_code;
+  return n - run.mcus;
+}
+
+void SequentialCoder::undo(uint32_t x) {
+  for (uint32_t i = 0; i < num_steps_; ++i) {
+    const BlockStep& s = steps_[i];
+    const uint32_t column = s.columns[static_cast<size_t>(x) * s.step];
+    if (s.row == nullptr || column == kOutside) continue;
+    const ComponentLayout& layout = sink_->layout(places_[i].component);
+    for (uint32_t slot = 0; slot < layout.channels; ++slot) {
+      *reinterpret_cast<int16_t*>(s.row + column + static_cast<ptrdiff_t>(slot) * layout.slot_bytes) = 0;
+    }
+  }
+}
+
+void SequentialCoder::finish() {
+  for (uint32_t i = 0; i < scan_.num_components; ++i) {
+    const uint32_t c = scan_.component[i];
+    sink_->finish_rows(c, sink_->layout(c).rect.h);
+  }
+}
+
+}  // namespace dctload
