@@ -46,16 +46,15 @@ inline uint32_t first_symbol(BitReader& r, const AcTable& ac, bool& bad) {
 
 void decode_sequential(SequentialRun& run) {
   BitReader r(run.position);
-  const BlockStep* const steps = run.steps;
-  const BlockStep* const steps_end = steps + run.num_steps;
-  const uint8_t* const stop = run.stop;
+  const BlockStep* s = run.steps;
+  const uint8_t* stop = run.stop;
   const int skip_shift = run.skip_shift;
-  uint32_t x = run.mcu_x;
-  const uint32_t x_end = x + run.mcus;
+  uint32_t blocks = run.mcus * run.num_steps;  // still to do
+  uint32_t not_done = 0;
+  size_t x = 0;  // MCU
   bool bad = false;
 
   do {
-    for (const BlockStep* s = steps; s != steps_end; ++s) {
       const AcTable& ac = *s->ac;
       uint32_t d = s->dc->entries[r.peek(kDcBits)];
       r.refill();
@@ -67,8 +66,8 @@ void decode_sequential(SequentialRun& run) {
       r.drop(d);
 
       uint32_t k = 1;
-      const uint32_t column = s->columns[static_cast<size_t>(x) * s->step];
-      if (s->row != nullptr && column != kOutside) {
+      const uint32_t column = s->columns[x * s->step];
+      if (column != kOutside) {
         uint8_t* const block = s->row + column;
         const ptrdiff_t* const map = s->map;
         const uint32_t last = s->last;
@@ -128,17 +127,21 @@ void decode_sequential(SequentialRun& run) {
         if (DCTLOAD_UNLIKELY((e & 63) == 0) || (next > 63 && !ends_block(next))) {
           k += first_symbol(r, ac, bad);
         } else {
-          r.drop(e & 63);
+          r.drop(e);
           k = next;
         }
       }
+    x += s->left == 0;
+    if (DCTLOAD_UNLIKELY(r.at > stop)) {  // finish this MCU
+      not_done = (blocks - 1 - s->left) / run.num_steps;
+      blocks = 1 + s->left;
+      stop = reinterpret_cast<const uint8_t*>(~uintptr_t{0});
     }
-    ++x;
-  } while (x != x_end && r.at <= stop);
+    s = s->next;
+  } while (--blocks != 0);
 
   r.save(run.position);
-  run.mcus = x_end - x;
-  run.mcu_x = x;
+  run.mcus = not_done;
   run.bad_code |= bad;
 }
 

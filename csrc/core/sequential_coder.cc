@@ -29,11 +29,17 @@ Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const Scan
     for (uint32_t y = 0; y < v; ++y) {
       for (uint32_t x = 0; x < h; ++x) {
         places_[num_steps_] = {c, y, v};
-        steps_[num_steps_++] = {&dc_[scan.dc_table[i]], &ac_[scan.ac_table[i]], layout.map.data(), &predictions_[c], nullptr,
-                                layout.columns.data() + x, layout.dc_offset, layout.last, h};
+        columns_[num_steps_] = layout.columns.data() + x;
+        steps_[num_steps_++] = {nullptr, &dc_[scan.dc_table[i]], &ac_[scan.ac_table[i]], layout.map.data(), &predictions_[c],
+                                nullptr, nullptr, layout.dc_offset, layout.last, h, 0};
       }
     }
   }
+  for (uint32_t i = 0; i < num_steps_; ++i) {
+    steps_[i].next = &steps_[i + 1 < num_steps_ ? i + 1 : 0];
+    steps_[i].left = num_steps_ - 1 - i;
+  }
+  outside_.assign(size_t{geometry.cols} * 4, kOutside);
   // Measured: 10 index bits where coefficients are kept, 11 where only lengths are looked up.
   const int skip_bits = dc_only ? kMaxSkipBits : kAcBits;
   skip_shift_ = 64 - skip_bits;
@@ -66,7 +72,8 @@ void SequentialCoder::begin_row(uint32_t row) {
 }
 
 uint32_t SequentialCoder::run(EntropySource& source, uint32_t x, uint32_t n) {
-  SequentialRun run{source.position(), source.stop(), steps_.data(), num_steps_, x, n, skip_shift_, false};
+  for (uint32_t i = 0; i < num_steps_; ++i) steps_[i].columns = column(i, x);
+  SequentialRun run{source.position(), source.stop(), steps_.data(), num_steps_, n, skip_shift_, false};
   kernels_->sequential(run);
   source.position() = run.position;
   bad_code_ |= run.bad_code;
@@ -76,11 +83,11 @@ uint32_t SequentialCoder::run(EntropySource& source, uint32_t x, uint32_t n) {
 void SequentialCoder::undo(uint32_t x) {
   for (uint32_t i = 0; i < num_steps_; ++i) {
     const BlockStep& s = steps_[i];
-    const uint32_t column = s.columns[static_cast<size_t>(x) * s.step];
-    if (s.row == nullptr || column == kOutside) continue;
+    const uint32_t offset = *column(i, x);
+    if (offset == kOutside) continue;
     const ComponentLayout& layout = sink_->layout(places_[i].component);
     for (uint32_t slot = 0; slot < layout.channels; ++slot) {
-      *reinterpret_cast<int16_t*>(s.row + column + static_cast<ptrdiff_t>(slot) * layout.slot_bytes) = 0;
+      *reinterpret_cast<int16_t*>(s.row + offset + static_cast<ptrdiff_t>(slot) * layout.slot_bytes) = 0;
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "block_sink.h"
 #include "cpu.h"
@@ -29,6 +30,11 @@ class SequentialCoder final : public ScanCoder {
   struct Place {  // of a block in its MCU
     uint32_t component, y, rows;  // component; block row in the MCU; block rows an MCU
   };
+  // Block column offsets of step `i` from MCU `x` of this row on.
+  const uint32_t* column(uint32_t i, uint32_t x) const {
+    return steps_[i].row != nullptr ? columns_[i] + static_cast<size_t>(x) * steps_[i].step : outside_.data();
+  }
+
   const Kernels* kernels_ = nullptr;
   BlockSink* sink_ = nullptr;
   ScanHeader scan_;
@@ -37,6 +43,8 @@ class SequentialCoder final : public ScanCoder {
   std::array<int32_t, kMaxComponents> predictions_{};
   std::array<BlockStep, 10> steps_{};
   std::array<Place, 10> places_{};
+  std::array<const uint32_t*, 10> columns_{};  // of the row's first MCU
+  std::vector<uint32_t> outside_;              // the columns of a row that nobody keeps
   uint32_t num_steps_ = 0;
   int skip_shift_ = 0;
   bool bad_code_ = false;
