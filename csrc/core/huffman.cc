@@ -27,7 +27,7 @@ void for_short_codes(const HuffmanSpec& spec, uint32_t index_bits, Visit visit) 
 
 uint64_t single(uint32_t length, uint32_t step, int32_t value) {
   const uint64_t v = static_cast<uint16_t>(value);
-  return length | step << 8 | step << 16 | length << 24 | v << 32 | v << 48;
+  return length | step << 8 | v << 16 | v << 32 | uint64_t{length} << 48 | uint64_t{step} << 56;
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
   std::fill(pairs.begin() + at, pairs.end(), miss_entry(0, 0, 0));
 
   if (skip_bits == 0) {
-    std::fill_n(skips.begin(), 1 << kAcBits, uint16_t{0});  // every lookup then takes the long way round
+    std::fill_n(skips.begin(), 1 << kAcBits, kLongSkip);  // every lookup then takes the long way round
   } else {
     // Lengths and steps of single symbols first, by an index of skip_bits: they need the code alone, not its value.
     std::array<uint16_t, 1 << kMaxSkipBits> one;
@@ -108,7 +108,7 @@ Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
         length += next_length;
         steps = next_steps;
       }
-      skips[i] = static_cast<uint16_t>(length | steps << 6);
+      skips[i] = length != 0 ? static_cast<uint16_t>(length | steps << 6) : kLongSkip;
     }
   }
 
@@ -119,9 +119,9 @@ Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
       const uint32_t length = a & 63, step = (a >> 8) & 255;
       if ((a & kMiss) != 0 || step >= kStepEob || length >= kAcBits) continue;
       const uint64_t b = pairs[(i << length) & ((1u << kAcBits) - 1)];
-      const uint32_t second_length = (b >> 24) & 63, second_step = (b >> 8) & 255;
+      const uint32_t second_length = (b >> 48) & 63, second_step = (b >> 8) & 255;
       if ((b & kMiss) != 0 || length + second_length > kAcBits) continue;
-      pairs[i] = (a & 0x0000FFFF3F00FF00u) | (length + second_length) | uint64_t{step + second_step} << 16 | (b & 0x0000FFFF00000000u) << 16;
+      pairs[i] = (a & 0x003F0000FFFFFF00u) | (length + second_length) | (b & 0xFFFF0000u) << 16 | uint64_t{step + second_step} << 56;
     }
   }
   return {};

@@ -14,6 +14,7 @@ inline constexpr int kDcBits = 9;
 inline constexpr int kMaxSkipBits = 11;
 
 inline constexpr uint32_t kMiss = 0x80;      // in the low byte of an entry: no hit, look at the other fields
+inline constexpr uint16_t kLongSkip = 512 << 6;  // steps that no block has: the code is longer than the index
 inline constexpr uint32_t kStepEob = 128;    // an end of block moves the next position past every other value
 
 // Codes in canonical order (Annex C), for those longer than the index.
@@ -59,8 +60,8 @@ struct DcTable {
 };
 
 // AC coefficients of a sequential scan.
-// pairs: bits 0-5 length of all, 7 miss, 8-15 step of the first symbol, 16-23 steps of both, 24-29 length of the first, 32-47 first
-// value, 48-63 second value. A step is run + 1 (ZRL 16, EOB 128). A single symbol stands in both places. EOB is never first of two.
+// pairs: bits 0-5 length of all, 7 miss, 8-15 step of the first symbol, 16-31 first value, 32-47 second value, 48-53 length of the
+// first, 56-63 steps of both. A step is run + 1 (ZRL 16, EOB 128). A single symbol stands in both places. EOB is never first of two.
 // skips: for positions that nobody keeps: bits 0-5 length, 6-15 steps, of as many symbols as the index holds (+128 with an EOB, which
 // ends it); length 0: code longer than the index.
 struct AcTable {

@@ -11,7 +11,7 @@ namespace {
 using wire::ComponentRecord;
 using wire::RecordHeader;
 
-WireFault fault(const char* what, uint64_t offset) { return {what, offset, 0}; }
+WireFault fault(const char* what, uint64_t offset) { return {what, offset, -1}; }
 
 bool all_zero(const uint8_t* bytes, uint64_t size) {
   return std::all_of(bytes, bytes + size, [](uint8_t b) { return b == 0; });
@@ -19,7 +19,7 @@ bool all_zero(const uint8_t* bytes, uint64_t size) {
 
 // A failed sample: nothing but its header.
 WireFault check_failed(const RecordHeader& h) {
-  if (h.num_components != 0 || h.record_bytes != wire::kHeaderBytes) return fault("a failed image has components", 20);
+  if (h.num_components != 0 || h.record_bytes != wire::kHeaderBytes) return fault("number of components of a failed image", 20);
   if (h.error_code == 0 || (h.minor == 0 && h.error_code > kLastCode)) return fault("error code of a failed image", 44);
   if (h.color > static_cast<uint8_t>(ColorSpace::kYcck)) return fault("colour space", 21);
   if (h.orientation > 8) return fault("orientation", 23);
@@ -41,18 +41,18 @@ WireFault check_facts(const RecordHeader& h, const Header& facts) {
   if (h.status > wire::kStatusDamaged) return fault("status", 27);
   const uint32_t most = h.status == wire::kStatusOk ? 0 : facts.num_mcus();
   if (h.valid_mcus > most) return fault("valid MCUs", 28);
-  if (h.error_offset != 0) return fault("error offset of an image that has none", 40);
-  if (h.error_code != 0) return fault("error code of an image that has none", 44);
+  if (h.error_offset != 0) return fault("error offset of an image without error", 40);
+  if (h.error_code != 0) return fault("error code of an image without error", 44);
   return {};
 }
 
 // The region is made of whole MCUs of the image: snapping it changes nothing.
 WireFault check_region(const RecordHeader& h, const Header& facts, Region& region) {
   const Box box{h.region[0], h.region[1], h.region[2], h.region[3]};
-  if (!snap(facts, &box, region).ok()) return fault("region outside the image", 32);
+  if (!snap(facts, &box, region).ok()) return fault("region", 32);
   const Box& p = region.pixels;
   if (p.top != box.top || p.left != box.left || p.height != box.height || p.width != box.width) {
-    return fault("region that does not end at MCUs", 32);
+    return fault("end of the region", 32);
   }
   return {};
 }
@@ -63,8 +63,8 @@ struct Sections {  // where the next table and the next tiles must begin
 
 WireFault check_table(const RecordView& view, const ComponentRecord& c, uint32_t meta_bytes) {
   const uint64_t tiles = tile_count(c), end = uint64_t{c.table_offset} + wire::tables_bytes(tiles);
-  if (end > meta_bytes) return fault("tile table past its section", c.table_offset);
-  if (view.table(c, 0) != 0) return fault("tile table does not start at 0", c.table_offset);
+  if (end > meta_bytes) return fault("length of the tile table", c.table_offset);
+  if (view.table(c, 0) != 0) return fault("start of the tile table", c.table_offset);
   const uint64_t least = wire::min_tile_bytes(c.channels) / wire::kAlign, most = wire::max_tile_bytes(c.channels) / wire::kAlign;
   for (uint64_t t = 0; t < tiles; ++t) {
     const uint64_t begin = view.table(c, t), next = view.table(c, t + 1);
@@ -81,7 +81,7 @@ WireFault check_component(const RecordView& view, uint32_t index, const Componen
   const uint64_t at = wire::kHeaderBytes + wire::kComponentBytes * index;
   if (c.channels != std::popcount(c.mask)) return fault("number of channels", at + 36);
   for (uint32_t freq = 0; freq < 64; ++freq) {
-    if ((c.mask >> freq & 1) != 0 && c.quantization[freq] == 0) return fault("quantisation by zero", at + 64 + 2 * freq);
+    if ((c.mask >> freq & 1) != 0 && c.quantization[freq] == 0) return fault("quantisation step (zero)", at + 64 + 2 * freq);
   }
   if (c.block_cols != facts.block_cols || c.block_rows != facts.block_rows) return fault("block grid", at + 8);
   if (c.x0 != rect.x0 || c.y0 != rect.y0 || c.w != rect.w || c.h != rect.h) return fault("rectangle of blocks", at + 12);
@@ -99,7 +99,7 @@ WireFault check_component(const RecordView& view, uint32_t index, const Componen
   if (!table.ok()) return table;
   next.table += wire::tables_bytes(tile_count(c));
   next.payload += c.payload_bytes;
-  return next.payload > view.header.record_bytes ? fault("tiles past the record", at + 32) : WireFault{};
+  return next.payload > view.header.record_bytes ? fault("length of the tiles", at + 32) : WireFault{};
 }
 
 // Step 5: the one right length, nothing stored that need not be. Null if all is well.
@@ -109,17 +109,17 @@ const char* check_tile(const TileBytes& tile, uint32_t channels, bool has_dc) {
   for (uint32_t k = 0; k < channels; ++k) planes += tile.planes(k);
   if (!has_dc && (tile[0] | tile[1]) != 0) return "base of a tile without DC";
   if (channels % 2 == 1 && tile[masks - 1] >> 4 != 0) return "last nibble of a tile";
-  if (masks + planes > tile.size) return "plane masks past their tile";
+  if (masks + planes > tile.size) return "plane masks of a tile";
   uint64_t mask_at = masks;
   for (uint32_t k = 0; k < channels; ++k) {
     const uint32_t w = tile.planes(k);
-    if (w > 0 && w < 16 && tile[mask_at] == 0) return "empty top plane";
+    if (w > 0 && w < 16 && tile[mask_at] == 0) return "top plane of a channel";
     for (uint32_t p = 0; p < w; ++p) stored += static_cast<uint64_t>(std::popcount(tile[mask_at++]));
   }
   const uint64_t end = masks + planes + stored;
   if (wire::align(end) != tile.size) return "length of a tile";
   const uint8_t* bytes = tile.data + masks + planes;
-  if (std::any_of(bytes, bytes + stored, [](uint8_t b) { return b == 0; })) return "stored byte of zero";
+  if (std::any_of(bytes, bytes + stored, [](uint8_t b) { return b == 0; })) return "stored byte (zero)";
   return all_zero(tile.data + end, tile.size - end) ? nullptr : "padding of a tile";
 }
 
@@ -142,7 +142,7 @@ WireFault check_record(std::span<const uint8_t> record, bool deep) {
   const auto h = load_from<RecordHeader>(record.data());
   if (std::memcmp(h.magic, "DCTI", 4) != 0) return fault("magic of a record", 0);
   if (h.major != wire::kMajor) return fault("major version of a record", 4);
-  if (h.flags != 0) return fault("unknown flag of a record", 6);
+  if (h.flags != 0) return fault("flags of a record", 6);
   if (h.record_bytes != record.size()) return fault("size of a record", 8);
   if (h.num_components > kMaxComponents) return fault("number of components", 20);
   const uint64_t fixed = wire::kHeaderBytes + wire::kComponentBytes * h.num_components;
@@ -167,7 +167,7 @@ WireFault check_record(std::span<const uint8_t> record, bool deep) {
   }
   if (!found.ok()) return found;
   if (next.table != h.meta_bytes) return fault("meta bytes", 12);
-  if (next.payload != h.record_bytes) return fault("bytes behind the last tile", next.payload);
+  if (next.payload != h.record_bytes) return fault("end of the tiles", next.payload);
   return deep ? check_tiles(view) : WireFault{};
 }
 
@@ -177,11 +177,11 @@ WireFault check_batch(std::span<const uint8_t> batch, bool deep) {
   const auto h = load_from<wire::BatchHeader>(batch.data());
   if (std::memcmp(h.magic, "DCTB", 4) != 0) return fault("magic of the batch", 0);
   if (h.major != wire::kMajor) return fault("major version of the batch", 4);
-  if (h.flags != 0) return fault("unknown flag of the batch", 6);
+  if (h.flags != 0) return fault("flags of the batch", 6);
   if (h.batch_bytes != size) return fault("size of the batch", 8);
   const uint64_t components_at = wire::kHeaderBytes + wire::kEntryBytes * uint64_t{h.images};
   const uint64_t first = components_at + wire::kEntryBytes * uint64_t{h.components};
-  if (first > size || h.images > wire::kMaxTiles || h.components > wire::kMaxTiles) return fault("directory past the batch", 16);
+  if (first > size || h.images > wire::kMaxTiles || h.components > wire::kMaxTiles) return fault("size of the directory", 16);
   if (h.first_record != first) return fault("offset of the first record", 28);
   if (directory_crc(batch, first) != h.crc) return fault("directory CRC", 60);
   if (h.minor == 0 && !all_zero(h.reserved, sizeof h.reserved)) return fault("reserved byte", 32);
@@ -191,7 +191,7 @@ WireFault check_batch(std::span<const uint8_t> batch, bool deep) {
     const uint64_t entry_at = wire::kHeaderBytes + wire::kEntryBytes * uint64_t{i};
     const auto entry = load_from<wire::ImageEntry>(batch.data() + entry_at);
     if (entry.record_offset != at) return {"offset of a record", entry_at, i};
-    if (entry.record_bytes > size - at) return {"record past the batch", entry_at + 8, i};
+    if (entry.record_bytes > size - at) return {"size of a record", entry_at + 8, i};
     if (entry.first_component != components) return {"first component of an image", entry_at + 12, i};
     const auto record = batch.subspan(at, entry.record_bytes);
     const WireFault found = check_record(record, deep);
@@ -212,7 +212,7 @@ WireFault check_batch(std::span<const uint8_t> batch, bool deep) {
     }
     at += entry.record_bytes;
   }
-  if (at != size) return fault("bytes behind the last record", at);
+  if (at != size) return fault("end of the records", at);
   if (components != h.components) return fault("number of components in all", 20);
   if (tiles != h.tiles) return fault("number of tiles in all", 24);
   return {};

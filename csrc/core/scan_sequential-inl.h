@@ -35,7 +35,7 @@ inline bool ends_block(uint32_t k) { return k <= 64 || k >> 6 == 2; }
 inline uint32_t first_symbol(BitReader& r, const AcTable& ac, bool& bad) {
   const uint64_t e = ac.pairs[r.peek(kAcBits)];
   if ((e & kMiss) == 0) {
-    r.drop(e >> 24);
+    r.drop(e >> 48);
     return (e >> 8) & 255;
   }
   uint32_t m = static_cast<uint32_t>(e);
@@ -52,13 +52,17 @@ void decode_sequential(SequentialRun& run) {
   uint32_t blocks = run.mcus * run.num_steps;  // still to do
   uint32_t not_done = 0;
   size_t x = 0;  // MCU
+  const DcTable* dc_table = s->dc;
   bool bad = false;
 
   do {
+      // The next block's DC table is fetched a block ahead: its address must not wait for two loads after a mispredicted block end.
+      const BlockStep* const next_step = s->next;
+      const DcTable* const next_dc_table = next_step->dc;
       const AcTable& ac = *s->ac;
-      uint32_t d = s->dc->entries[r.peek(kDcBits)];
+      uint32_t d = dc_table->entries[r.peek(kDcBits)];
       r.refill();
-      if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*s->dc, r.bits, bad);
+      if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*dc_table, r.bits, bad);
       // DC sums wrap like libjpeg's: added as unsigned, stored as 16 bits.
       const int32_t dc = static_cast<int32_t>(static_cast<uint32_t>(*s->prediction) +
                                               static_cast<uint32_t>(BitReader::value(r.bits, d >> 8, d >> 16)));
@@ -78,34 +82,34 @@ void decode_sequential(SequentialRun& run) {
           r.refill();
           if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
           {
-            const uint32_t k2 = k + ((e >> 16) & 255);
+            const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
             if (k2 > last) goto leave;
-            store16(block + map[k + ((e >> 8) & 255)], e >> 32);
-            store16(block + map[k2], e >> 48);
+            store16(block + map[k + ((e >> 8) & 255)], e >> 16);
+            store16(block + map[k2], e >> 32);
             r.drop(e);
             k = k2;
           }
           e = ac.pairs[r.peek(kAcBits)];
           if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
           {
-            const uint32_t k2 = k + ((e >> 16) & 255);
+            const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
             if (k2 > last) goto leave;
-            store16(block + map[k + ((e >> 8) & 255)], e >> 32);
-            store16(block + map[k2], e >> 48);
+            store16(block + map[k + ((e >> 8) & 255)], e >> 16);
+            store16(block + map[k2], e >> 32);
             r.drop(e);
             k = k2;
           }
           continue;
 
         leave: {
-          const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + ((e >> 16) & 255);
-          store16(block + map[k1], e >> 32);
+          const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + static_cast<uint32_t>(e >> 56);
+          store16(block + map[k1], e >> 16);
           if (ends_block(k2)) {
-            store16(block + map[k2], e >> 48);
+            store16(block + map[k2], e >> 32);
             r.drop(e);
             k = k2;
           } else {  // the block ended at 63 inside the pair
-            r.drop(e >> 24);
+            r.drop(e >> 48);
             k = k1;
           }
           continue;
@@ -121,15 +125,21 @@ void decode_sequential(SequentialRun& run) {
         }
       }
       while (k <= 63) {
-        const uint32_t e = ac.skips[r.bits >> skip_shift];
+        uint64_t e = ac.skips[r.bits >> skip_shift];
         r.refill();
-        const uint32_t next = k + (e >> 6);
-        if (DCTLOAD_UNLIKELY((e & 63) == 0) || (next > 63 && !ends_block(next))) {
-          k += first_symbol(r, ac, bad);
-        } else {
+        uint32_t next = k + static_cast<uint32_t>(e >> 6);
+        while (next <= 63) {
           r.drop(e);
           k = next;
+          e = ac.skips[r.bits >> skip_shift];
+          r.refill();
+          next = k + static_cast<uint32_t>(e >> 6);
         }
+        if (ends_block(next)) {
+          r.drop(e);
+          break;
+        }
+        k += first_symbol(r, ac, bad);
       }
     x += s->left == 0;
     if (DCTLOAD_UNLIKELY(r.at > stop)) {  // finish this MCU
@@ -137,7 +147,8 @@ void decode_sequential(SequentialRun& run) {
       blocks = 1 + s->left;
       stop = reinterpret_cast<const uint8_t*>(~uintptr_t{0});
     }
-    s = s->next;
+    s = next_step;
+    dc_table = next_dc_table;
   } while (--blocks != 0);
 
   r.save(run.position);

@@ -2,7 +2,15 @@
 
 #include <algorithm>
 
+#include <cstdlib>
 namespace dctload {
+namespace {
+
+// Where storing ends and looking up lengths only begins. Leaving the first loop costs a misprediction, so it pays only where much of
+// the block is behind the last kept position (measured: chroma 2x2 gains, luma 4x4 loses).
+uint32_t store_through(uint32_t last) { static int T=atoi(getenv("TH")?getenv("TH"):"14"); return last > (uint32_t)T ? 63 : last; }
+
+}  // namespace
 
 Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const ScanHeader& scan, BlockSink& sink, ScanGeometry& geometry) {
   kernels_ = &kernels;
@@ -24,14 +32,14 @@ Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const Scan
     if (scan.dc_table[i] > 3 || scan.ac_table[i] > 3) return {Code::kMissingHuffman, scan.dc_table[i], scan.data_offset};
     const bool whole = layout.rect.w == component.block_cols && layout.rect.y0 == 0;
     pairs[scan.ac_table[i]] |= layout.last > 0;
-    skips[scan.ac_table[i]] |= layout.last < 63 || !whole;
+    skips[scan.ac_table[i]] |= store_through(layout.last) < 63 || !whole;
     dc_only &= layout.last == 0;
     for (uint32_t y = 0; y < v; ++y) {
       for (uint32_t x = 0; x < h; ++x) {
         places_[num_steps_] = {c, y, v};
         columns_[num_steps_] = layout.columns.data() + x;
         steps_[num_steps_++] = {nullptr, &dc_[scan.dc_table[i]], &ac_[scan.ac_table[i]], layout.map.data(), &predictions_[c],
-                                nullptr, nullptr, layout.dc_offset, layout.last, h, 0};
+                                nullptr, nullptr, layout.dc_offset, store_through(layout.last), h, 0};
       }
     }
   }

@@ -15,7 +15,7 @@ namespace dctload {
 struct WireFault {
   const char* what = nullptr;  // "payload CRC"
   uint64_t offset = 0;         // byte in the buffer
-  uint32_t image = 0;
+  int64_t image = -1;          // -1: the fault is in the batch's own header or directory, or a record was checked alone
 
   bool ok() const { return what == nullptr; }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "bindings.h"
 #include "cpu.h"
 #include "image.h"
+#include "record_view.h"
 
 namespace dctload::python {
 namespace {
@@ -58,7 +60,7 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
   Outcome outcome;
   {
     const py::gil_scoped_release nogil;
-    ImageDecoder decoder;
+    ImageDecoder decoder(wire_kernels());
     outcome = decoder.decode_planes(file, region, masks, planes, options, header);
   }
   if (!outcome.result.ok()) return py::make_tuple(to_tuple(outcome.result), py::none());
@@ -76,7 +78,7 @@ class BatchExtractor {
 
   unsigned num_threads() const { return core_->num_threads(); }
 
-  // `sources`: str-encoded paths as bytes-like are told apart by `are_paths`; one selection and one box (or None) an image.
+  // One entry an image in each list; where `are_paths`, the source is the bytes of a path.
   uint64_t decode(const py::list& sources, const std::vector<bool>& are_paths, const std::vector<MasksTuple>& selections,
                   const std::vector<std::optional<BoxTuple>>& boxes, const LimitsTuple& limits, bool keep_truncated) {
     if (are_paths.size() != sources.size() || selections.size() != sources.size() || boxes.size() != sources.size()) {
@@ -88,7 +90,7 @@ class BatchExtractor {
     }
     count_ = 0;
     held_.clear();
-    held_ = std::vector<Buffer>(buffers(sources));
+    held_ = buffers(sources);
     std::vector<Request> requests(sources.size());
     for (size_t i = 0; i < requests.size(); ++i) {
       Request& r = requests[i];

@@ -21,7 +21,18 @@ WireFault open_batch(std::span<const uint8_t> batch, bool deep, Records& records
   return {};
 }
 
-// (fault or None, [(offset, bytes, status, error code, error offset)])
+// [(offset, bytes, status, error code, error offset)]
+py::list facts_of(std::span<const uint8_t> batch, const Records& records) {
+  py::list out(records.size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    const auto h = load_from<wire::RecordHeader>(records[i].data());
+    const auto offset = static_cast<uint64_t>(records[i].data() - batch.data());
+    out[i] = py::make_tuple(offset, records[i].size(), h.status, h.error_code, h.error_offset);
+  }
+  return out;
+}
+
+// (fault or None, facts of the records)
 py::tuple records_of(const py::object& source, bool deep) {
   const Buffer batch(source);
   Records records;
@@ -30,13 +41,26 @@ py::tuple records_of(const py::object& source, bool deep) {
     const py::gil_scoped_release nogil;
     fault = open_batch(batch.bytes(), deep, records);
   }
-  py::list out(records.size());
-  for (size_t i = 0; i < records.size(); ++i) {
-    const auto h = load_from<wire::RecordHeader>(records[i].data());
-    const uint64_t offset = static_cast<uint64_t>(records[i].data() - batch.bytes().data());
-    out[i] = py::make_tuple(offset, records[i].size(), h.status, h.error_code, h.error_offset);
+  return py::make_tuple(to_tuple(fault), facts_of(batch.bytes(), records));
+}
+
+// The same of a batch that the core has just written: its checksums are not computed once more, only bounds are looked at.
+py::list records_of_own(const py::object& source) {
+  const Buffer buffer(source);
+  const std::span<const uint8_t> batch = buffer.bytes();
+  if (batch.size() < wire::kHeaderBytes) throw py::value_error("not a batch");
+  Records records;
+  const auto header = load_from<wire::BatchHeader>(batch.data());
+  for (uint64_t i = 0; i < header.images; ++i) {
+    const uint64_t entry_at = wire::kHeaderBytes + wire::kEntryBytes * i;
+    if (entry_at + wire::kEntryBytes > batch.size()) throw py::value_error("not a batch");
+    const auto entry = load_from<wire::ImageEntry>(batch.data() + entry_at);
+    if (entry.record_offset > batch.size() || entry.record_bytes > batch.size() - entry.record_offset || entry.record_bytes < wire::kHeaderBytes) {
+      throw py::value_error("not a batch");
+    }
+    records.push_back(batch.subspan(entry.record_offset, entry.record_bytes));
   }
-  return py::make_tuple(to_tuple(fault), out);
+  return facts_of(batch, records);
 }
 
 std::optional<FaultTuple> check_record_of(const py::object& source, bool deep) {
@@ -71,7 +95,7 @@ py::tuple join_records(const py::list& sources) {
     const py::gil_scoped_release nogil;
     for (size_t i = 0; i < records.size() && fault.ok(); ++i) {
       fault = check_record(records[i]);
-      fault.image = static_cast<uint32_t>(i);
+      fault.image = static_cast<int64_t>(i);
     }
   }
   if (!fault.ok()) return py::make_tuple(to_tuple(fault), py::none());
@@ -278,6 +302,7 @@ void bind_wire(py::module_& m) {
   bind_constants(m);
   m.def("aligned_empty", &aligned_empty, py::arg("size"));
   m.def("records", &records_of, py::arg("batch"), py::arg("deep") = false);
+  m.def("records_of_own", &records_of_own, py::arg("batch"));
   m.def("check_record", &check_record_of, py::arg("record"), py::arg("deep") = false);
   m.def("join", &join_records, py::arg("records"));
   m.def("select", &select, py::arg("batch"), py::arg("selections"));

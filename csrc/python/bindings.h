@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "decode_limits.h"
 #include "errors.h"
 #include "header.h"
-#include "limits.h"
 #include "selection.h"
 #include "wire_io.h"
 
@@ -31,7 +31,7 @@ using ResultTuple = std::tuple<uint16_t, uint32_t, uint64_t>;            // code
 using LimitsTuple = std::tuple<uint64_t, uint32_t, uint32_t, uint64_t>;  // pixels, components, scans, bytes
 using BoxTuple = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;     // top, left, height, width
 using MasksTuple = std::tuple<uint64_t, uint64_t, uint64_t>;             // y, cb, cr
-using FaultTuple = std::tuple<const char*, uint64_t, uint32_t>;          // what, offset, image
+using FaultTuple = std::tuple<const char*, uint64_t, int64_t>;           // what, offset, image or -1
 
 // The bytes of any object with a C-contiguous buffer, whatever its element type. Holds the object's buffer until destroyed, which needs the
 // GIL. Raises what the object raises: TypeError without a buffer, BufferError or ValueError if it is not contiguous or read-only.
