@@ -1,6 +1,7 @@
 // CRC-32C (Castagnoli, reflected polynomial 0x82F63B78, inverted before and after): the checksum of records and batches.
 //
-// Every version extends `crc`, the checksum of what came before (0 at the start), so the pieces of a buffer may be given one by one.
+// Every version extends `crc`, the checksum of what came before (0 at the start), so the pieces of a buffer may be given one by
+// one.
 #pragma once
 
 #include <cstddef>

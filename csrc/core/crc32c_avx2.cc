@@ -10,8 +10,9 @@
 namespace dctload {
 namespace {
 
-// The crc32 instruction takes 3 cycles but one can start in each, so three runs of kRun bytes go side by side; a run's checksum is then
-// carried over the bytes of the runs behind it. 512: the carrying costs a tenth, and what is left over (under 1536 bytes) stays short.
+// The crc32 instruction takes 3 cycles but one can start in each, so three runs of kRun bytes go side by side; a run's checksum
+// is then carried over the bytes of the runs behind it. 512: the carrying costs a tenth, and what is left over (under 1536 bytes)
+// stays short.
 constexpr size_t kRun = 512;
 
 using Carry = std::array<std::array<uint32_t, 256>, 4>;

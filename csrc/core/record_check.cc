@@ -70,7 +70,8 @@ WireFault check_table(const RecordView& view, const ComponentRecord& c, uint32_t
     const uint64_t begin = view.table(c, t), next = view.table(c, t + 1);
     if (next < begin + least || next > begin + most) return fault("step of the tile table", c.table_offset + 4 * (t + 1));
   }
-  if (wire::kAlign * uint64_t{view.table(c, tiles)} != c.payload_bytes) return fault("end of the tile table", c.table_offset + 4 * tiles);
+  if (wire::kAlign * uint64_t{view.table(c, tiles)} != c.payload_bytes)
+    return fault("end of the tile table", c.table_offset + 4 * tiles);
   const uint64_t used = c.table_offset + 4 * (tiles + 1);
   if (!all_zero(view.bytes.data() + used, end - used)) return fault("padding of the tile table", used);
   return {};
@@ -86,7 +87,8 @@ WireFault check_component(const RecordView& view, uint32_t index, const Componen
   if (c.block_cols != facts.block_cols || c.block_rows != facts.block_rows) return fault("block grid", at + 8);
   if (c.x0 != rect.x0 || c.y0 != rect.y0 || c.w != rect.w || c.h != rect.h) return fault("rectangle of blocks", at + 12);
   if (c.skip_x > 7 || c.skip_y > 7) return fault("skip", at + 41);
-  const uint32_t tiles_x = c.channels == 0 ? 0 : (c.skip_x + c.w + 7u) / 8, tiles_y = c.channels == 0 ? 0 : (c.skip_y + c.h + 7u) / 8;
+  const uint32_t tiles_x = c.channels == 0 ? 0 : (c.skip_x + c.w + 7u) / 8,
+                 tiles_y = c.channels == 0 ? 0 : (c.skip_y + c.h + 7u) / 8;
   if (c.tiles_x != tiles_x || c.tiles_y != tiles_y) return fault("number of tiles", at + 20);
   if (c.index != index) return fault("own index", at + 43);
   if (view.header.minor == 0) {
@@ -155,7 +157,8 @@ WireFault check_record(std::span<const uint8_t> record, bool deep) {
   const RecordView view(record);
   for (uint32_t i = 0; i < h.num_components; ++i) {
     const ComponentRecord& c = view.components[i];
-    if (c.h_factor < 1 || c.h_factor > 4 || c.v_factor < 1 || c.v_factor > 4) return fault("sampling factors", 64 + 192 * uint64_t{i} + 38);
+    if (c.h_factor < 1 || c.h_factor > 4 || c.v_factor < 1 || c.v_factor > 4)
+      return fault("sampling factors", 64 + 192 * uint64_t{i} + 38);
   }
   const Header facts = record_facts(record);
   WireFault found = check_facts(h, facts);
@@ -203,7 +206,8 @@ WireFault check_batch(std::span<const uint8_t> batch, bool deep) {
       const auto component = load_from<wire::ComponentEntry>(batch.data() + component_at);
       const ComponentRecord& c = view.components[k];
       const uint64_t record_at = at + wire::kHeaderBytes + wire::kComponentBytes * k;
-      if (component.record_offset16 != record_at / wire::kAlign || component.first_tile != tiles || component.first_value != values) {
+      if (component.record_offset16 != record_at / wire::kAlign || component.first_tile != tiles ||
+          component.first_value != values) {
         return {"entry of a component", component_at, i};
       }
       tiles += tile_count(c);

@@ -14,7 +14,8 @@ using wire::RecordHeader;
 // A record under construction at the end of `out`: header, components and tables keep their place, tiles are appended.
 class RecordWriter {
  public:
-  RecordWriter(std::vector<uint8_t>& out, const RecordView& from) : out_(out), start_(out.size()), header_(from.header), components_(from.components) {
+  RecordWriter(std::vector<uint8_t>& out, const RecordView& from)
+      : out_(out), start_(out.size()), header_(from.header), components_(from.components) {
     header_.minor = wire::kMinor;  // only bytes that version 1.0 describes are written
     std::fill(std::begin(header_.reserved), std::end(header_.reserved), uint8_t{0});
     for (ComponentRecord& c : components_) {
@@ -72,8 +73,8 @@ void drop_tiles(ComponentRecord& c) {
 
 // Writes the tile `from` with only the channels of `keep` (bit k: the k-th of `channels`) to `out`; returns its bytes.
 //
-// A tile whose lengths promise more than its bytes hold reads as 0 past its end. Dropping channels only moves bytes to the front, so what
-// would lie past the old size are such zeros: they are left off, and no tile grows.
+// A tile whose lengths promise more than its bytes hold reads as 0 past its end. Dropping channels only moves bytes to the front,
+// so what would lie past the old size are such zeros: they are left off, and no tile grows.
 size_t select_tile(const TileBytes& from, uint32_t channels, uint64_t keep, bool keeps_base, uint8_t* out) {
   const auto kept = static_cast<uint32_t>(std::popcount(keep));
   const uint64_t nibbles = (kept + 1) / 2;

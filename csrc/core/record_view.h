@@ -19,8 +19,8 @@ T load_from(const uint8_t* data) {
   return value;
 }
 
-// Reads one packed tile without ever leaving it: a byte at or past the end is 0, as in every other unpacker, so that bytes with a right
-// checksum but a wrong length mean the same everywhere.
+// Reads one packed tile without ever leaving it: a byte at or past the end is 0, as in every other unpacker, so that bytes with a
+// right checksum but a wrong length mean the same everywhere.
 struct TileBytes {
   const uint8_t* data;
   uint64_t size;

@@ -50,17 +50,45 @@ inline int16_t take_base(int16_t* dc) {
   return base;
 }
 
+#if defined(__AVX2__)
+// Four planes of 64 bits: their mask bytes at `masks`, their non-zero bytes squeezed together at `out`. Returns how many.
+inline uint32_t squeeze4(const uint64_t* planes, uint8_t* masks, uint8_t* out) {
+  const __m256i v = _mm256_set_epi64x(static_cast<int64_t>(planes[3]), static_cast<int64_t>(planes[2]), static_cast<int64_t>(planes[1]),
+                                      static_cast<int64_t>(planes[0]));
+  const uint32_t m = ~static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256())));
+  std::memcpy(masks, &m, 4);
+  const uint8_t* const begin = out;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint64_t one = (m >> (8 * i)) & 255;
+    const uint64_t packed = _pext_u64(planes[i], _pdep_u64(one, 0x0101010101010101u) * 255);
+    std::memcpy(out, &packed, 8);
+    out += std::popcount(one);
+  }
+  return static_cast<uint32_t>(out - begin);
+}
+
+// The upper `w` bits of 64 bytes, highest first. Planes below them are zero and leave nothing behind but a mask byte that the next
+// channel overwrites: always four at a time, since a loop over w mispredicts in every channel.
+inline uint32_t squeeze_bytes(__m256i b0, __m256i b1, uint32_t w, uint8_t* masks, uint8_t* out) {
+  const __m128i up = _mm_cvtsi32_si128(static_cast<int>(8 - w));
+  b0 = _mm256_sll_epi16(b0, up);  // the highest plane to bit 7; nothing crosses from byte to byte
+  b1 = _mm256_sll_epi16(b1, up);
+  uint64_t planes[4];
+  uint32_t stored = 0;
+  for (uint32_t done = 0;;) {
+    for (uint64_t& plane : planes) {
+      plane = static_cast<uint32_t>(_mm256_movemask_epi8(b0)) | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(b1))) << 32;
+      b0 = _mm256_add_epi8(b0, b0);
+      b1 = _mm256_add_epi8(b1, b1);
+    }
+    stored += squeeze4(planes, masks + done, out + stored);
+    done += 4;
+    if (done >= w) return stored;
+  }
+}
+#else
 // The non-zero bytes of one plane, squeezed together, and the mask that says which they are.
 inline uint32_t squeeze(uint64_t plane, uint8_t* out, uint8_t& mask) {
-#if defined(__AVX2__)
-  const __m128i v = _mm_cvtsi64_si128(static_cast<int64_t>(plane));
-  const uint32_t m = ~static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()))) & 0xFF;
-  const uint64_t bytes = _pdep_u64(m, 0x0101010101010101u) * 0xFF;
-  const uint64_t packed = _pext_u64(plane, bytes);
-  std::memcpy(out, &packed, 8);
-  mask = static_cast<uint8_t>(m);
-  return static_cast<uint32_t>(std::popcount(m));
-#else
   uint32_t n = 0, m = 0;
   for (uint32_t g = 0; g < 8; ++g) {
     const uint8_t byte = static_cast<uint8_t>(plane >> (8 * g));
@@ -70,10 +98,8 @@ inline uint32_t squeeze(uint64_t plane, uint8_t* out, uint8_t& mask) {
   }
   mask = static_cast<uint8_t>(m);
   return n;
-#endif
 }
 
-#if !defined(__AVX2__)
 // Bits 0..7 of 8 bytes, transposed: bit p of byte i goes to bit i of byte p.
 inline uint64_t transpose_bits(uint64_t x) {
   uint64_t t = (x ^ (x >> 7)) & 0x00AA00AA00AA00AAu;
@@ -91,7 +117,7 @@ size_t pack_tile(int16_t* tile, uint32_t channels, bool has_dc, uint8_t* out) {
   std::memcpy(out, &base, 2);
   std::memset(out + 2, 0, nibble_bytes);
   uint8_t* masks = out + 2 + nibble_bytes;
-  uint8_t bytes[8 * 16 * 64 + 8];  // the non-zero bytes: their place is known when all masks are written
+  uint8_t bytes[8 * 16 * 64 + 32];  // the non-zero bytes: their place is known when all masks are written
   uint8_t* data = bytes;
 
   for (uint32_t c = 0; c < channels; ++c) {
@@ -118,28 +144,14 @@ size_t pack_tile(int16_t* tile, uint32_t channels, bool has_dc, uint8_t* out) {
     const __m256i low = _mm256_set1_epi16(0xFF);
     const auto join = [](__m256i x, __m256i y) { return _mm256_permute4x64_epi64(_mm256_packus_epi16(x, y), 0xD8); };
     if (w > 8) {
-      __m256i h0 = join(_mm256_srli_epi16(f0, 8), _mm256_srli_epi16(f1, 8)), h1 = join(_mm256_srli_epi16(f2, 8), _mm256_srli_epi16(f3, 8));
-      const __m128i up = _mm_cvtsi32_si128(static_cast<int>(16 - w));
-      h0 = _mm256_sll_epi16(h0, up);  // the highest plane to bit 7; nothing crosses from byte to byte
-      h1 = _mm256_sll_epi16(h1, up);
-      for (uint32_t i = w; i > 8; --i) {
-        const uint64_t plane = static_cast<uint32_t>(_mm256_movemask_epi8(h0)) | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(h1))) << 32;
-        data += squeeze(plane, data, *masks++);
-        h0 = _mm256_add_epi8(h0, h0);
-        h1 = _mm256_add_epi8(h1, h1);
-      }
+      const __m256i h0 = join(_mm256_srli_epi16(f0, 8), _mm256_srli_epi16(f1, 8)), h1 = join(_mm256_srli_epi16(f2, 8), _mm256_srli_epi16(f3, 8));
+      data += squeeze_bytes(h0, h1, w - 8, masks, data);
+      masks += w - 8;
     }
-    __m256i b0 = join(_mm256_and_si256(f0, low), _mm256_and_si256(f1, low)), b1 = join(_mm256_and_si256(f2, low), _mm256_and_si256(f3, low));
     const uint32_t planes = w < 8 ? w : 8;
-    const __m128i up = _mm_cvtsi32_si128(static_cast<int>(8 - planes));
-    b0 = _mm256_sll_epi16(b0, up);
-    b1 = _mm256_sll_epi16(b1, up);
-    for (uint32_t i = planes; i > 0; --i) {
-      const uint64_t plane = static_cast<uint32_t>(_mm256_movemask_epi8(b0)) | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(b1))) << 32;
-      data += squeeze(plane, data, *masks++);
-      b0 = _mm256_add_epi8(b0, b0);
-      b1 = _mm256_add_epi8(b1, b1);
-    }
+    const __m256i b0 = join(_mm256_and_si256(f0, low), _mm256_and_si256(f1, low)), b1 = join(_mm256_and_si256(f2, low), _mm256_and_si256(f3, low));
+    data += squeeze_bytes(b0, b1, planes, masks, data);
+    masks += planes;
 #else
     uint32_t all = 0;
     uint8_t low[64], high[64];

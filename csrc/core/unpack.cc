@@ -25,7 +25,9 @@ void read_lanes(const TileBytes& tile, uint32_t planes, uint64_t mask_at, uint64
 }
 
 // Zigzag folding undone: 0, 1, 2, 3 -> 0, -1, 1, -2; in wrapping 16-bit arithmetic, as is the base.
-int16_t unfolded(uint16_t u, uint32_t base) { return static_cast<int16_t>(static_cast<uint16_t>((u >> 1 ^ (0u - (u & 1u))) + base)); }
+int16_t unfolded(uint16_t u, uint32_t base) {
+  return static_cast<int16_t>(static_cast<uint16_t>((u >> 1 ^ (0u - (u & 1u))) + base));
+}
 
 struct Placement {  // where a tile lies over the rectangle of w x h blocks; first row and column may be negative after a cut
   int32_t row, col, w, h;

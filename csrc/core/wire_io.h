@@ -26,8 +26,8 @@ WireFault check_batch(std::span<const uint8_t> batch, bool deep = false);
 
 // The functions below take records that check_record passed; they read nothing outside them whatever the tiles hold.
 
-// Bytes of a batch of these records (0 if it would pass the format's bounds), and the batch itself: records are copied, the directory is
-// made anew.
+// Bytes of a batch of these records (0 if it would pass the format's bounds), and the batch itself: records are copied, the
+// directory is made anew.
 uint64_t joined_bytes(std::span<const std::span<const uint8_t>> records);
 void join(std::span<const std::span<const uint8_t>> records, uint8_t* out);
 
@@ -44,14 +44,15 @@ Header record_facts(std::span<const uint8_t> record);
 // The masks that `selection` means for this record's colour space and components.
 ComponentMasks record_masks(std::span<const uint8_t> record, const Selection& selection);
 
-// A smaller region of a record: the tiles that touch it. `box`, in pixels as coded, is snapped out to MCUs and clipped to the record's own
-// region; kRegionOutside if they do not meet.
+// A smaller region of a record: the tiles that touch it. `box`, in pixels as coded, is snapped out to MCUs and clipped to the
+// record's own region; kRegionOutside if they do not meet.
 Result cut_region(std::span<const uint8_t> record, const Box& box, std::vector<uint8_t>& out);
 
 // One component's planes, int16 [channels][h][w], clamped against any payload (a byte past the tile's end reads as 0).
 void unpack_component(std::span<const uint8_t> record, int component, int16_t* planes);
 
-// A record from whole planes: int16 [64][block_rows][block_cols] a component. For transcoding and tests. kLimitRecord if it gets too long.
+// A record from whole planes: int16 [64][block_rows][block_cols] a component. For transcoding and tests. kLimitRecord if it gets
+// too long.
 Result pack_planes(const Header& header, const int16_t* const* planes, std::vector<uint8_t>& out);
 
 // Upper bound of a record's bytes. Exact arithmetic over tiles, no data needed.

@@ -15,8 +15,8 @@
 namespace dctload::python {
 namespace {
 
-// A first scan codes at least one whole component: 2 bits a block in a sequential one (a DC and an EOB code), 1 in a progressive one. A file
-// that is too small for that is cut, and no planes need be allocated to find it out.
+// A first scan codes at least one whole component: 2 bits a block in a sequential one (a DC and an EOB code), 1 in a progressive
+// one. A file that is too small for that is cut, and no planes need be allocated to find it out.
 bool too_small(std::span<const uint8_t> file, const Header& header, const Region& region) {
   uint64_t least = UINT64_MAX;
   for (uint32_t i = 0; i < header.num_components; ++i) {
@@ -28,8 +28,8 @@ bool too_small(std::span<const uint8_t> file, const Header& header, const Region
 }
 
 // (result, None) or (result, (header, region, masks, planes, status, loss, valid_mcus, warnings))
-py::tuple decode(const py::object& source, const MasksTuple& selection, const std::optional<BoxTuple>& box, const LimitsTuple& limits,
-                 bool keep_truncated) {
+py::tuple decode(const py::object& source, const MasksTuple& selection, const std::optional<BoxTuple>& box,
+                 const LimitsTuple& limits, bool keep_truncated) {
   const Buffer source_bytes(source);
   const std::span<const uint8_t> file = source_bytes.bytes();
   const DecodeOptions options{to_limits(limits), keep_truncated};
@@ -53,7 +53,8 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
   py::tuple arrays(n);
   std::array<int16_t*, kMaxComponents> planes{};
   for (uint32_t i = 0; i < n; ++i) {
-    py::array_t<int16_t> array = zero_planes(static_cast<uint32_t>(std::popcount(masks[i])), region.blocks[i].h, region.blocks[i].w, 1);
+    py::array_t<int16_t> array =
+        zero_planes(static_cast<uint32_t>(std::popcount(masks[i])), region.blocks[i].h, region.blocks[i].w, 1);
     planes[i] = array.mutable_data();
     arrays[i] = std::move(array);
   }
@@ -64,13 +65,15 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
     outcome = decoder.decode_planes(file, region, masks, planes, options, header);
   }
   if (!outcome.result.ok()) return py::make_tuple(to_tuple(outcome.result), py::none());
-  const py::tuple image = py::make_tuple(to_tuple(header), to_tuple(region.pixels), masks_tuple(masks, n), arrays, static_cast<int>(outcome.status),
-                                         to_tuple(outcome.loss), outcome.valid_mcus, outcome.warnings);
+  const py::tuple image =
+      py::make_tuple(to_tuple(header), to_tuple(region.pixels), masks_tuple(masks, n), arrays, static_cast<int>(outcome.status),
+                     to_tuple(outcome.loss), outcome.valid_mcus, outcome.warnings);
   return py::make_tuple(to_tuple(outcome.result), image);
 }
 
-// The core's Extractor with the buffers that it reads held alive, and safe to inherit by a forked child: the child has none of the threads,
-// so there it starts new ones and leaves the parent's be. Not for use from two threads at once; the Python side locks.
+// The core's Extractor with the buffers that it reads held alive, and safe to inherit by a forked child: the child has none of
+// the threads, so there it starts new ones and leaves the parent's be. Not for use from two threads at once; the Python side
+// locks.
 class BatchExtractor {
  public:
   explicit BatchExtractor(unsigned num_threads) : num_threads_(num_threads) { start(); }
@@ -170,16 +173,18 @@ void bind_decode(py::module_& module) {
       if (supported(level)) names += (names.empty() ? "" : ", ") + std::string(kernels(level).name);
     }
     const std::string forced = std::getenv("DCTLOAD_FORCE_ISA");
-    throw py::import_error("DCTLOAD_FORCE_ISA=" + forced + " is no CPU level of this machine; unset it, or take one of: " + names);
+    throw py::import_error("DCTLOAD_FORCE_ISA=" + forced +
+                           " is no CPU level of this machine; unset it, or take one of: " + names);
   }
   const std::string name = best->name;
   module.def("cpu_level", [name] { return name; });
-  module.def("decode", &decode, py::arg("source"), py::arg("selection"), py::arg("box"), py::arg("limits"), py::arg("keep_truncated"));
+  module.def("decode", &decode, py::arg("source"), py::arg("selection"), py::arg("box"), py::arg("limits"),
+             py::arg("keep_truncated"));
   py::class_<BatchExtractor>(module, "BatchExtractor")
       .def(py::init<unsigned>(), py::arg("num_threads"))
       .def_property_readonly("num_threads", &BatchExtractor::num_threads)
-      .def("decode", &BatchExtractor::decode, py::arg("sources"), py::arg("are_paths"), py::arg("selections"), py::arg("boxes"), py::arg("limits"),
-           py::arg("keep_truncated"))
+      .def("decode", &BatchExtractor::decode, py::arg("sources"), py::arg("are_paths"), py::arg("selections"), py::arg("boxes"),
+           py::arg("limits"), py::arg("keep_truncated"))
       .def("outcomes", &BatchExtractor::outcomes)
       .def("write", &BatchExtractor::write, py::arg("out"))
       .def("forget", &BatchExtractor::forget);

@@ -8,7 +8,8 @@ namespace {
 
 using Records = std::vector<std::span<const uint8_t>>;
 
-// Every function below that takes a batch checks it again, checksums included: its bytes lie in an array that Python can write to.
+// Every function below that takes a batch checks it again, checksums included: its bytes lie in an array that Python can write
+// to.
 WireFault open_batch(std::span<const uint8_t> batch, bool deep, Records& records) {
   const WireFault fault = check_batch(batch, deep);
   if (!fault.ok()) return fault;
@@ -55,7 +56,8 @@ py::list records_of_own(const py::object& source) {
     const uint64_t entry_at = wire::kHeaderBytes + wire::kEntryBytes * i;
     if (entry_at + wire::kEntryBytes > batch.size()) throw py::value_error("not a batch");
     const auto entry = load_from<wire::ImageEntry>(batch.data() + entry_at);
-    if (entry.record_offset > batch.size() || entry.record_bytes > batch.size() - entry.record_offset || entry.record_bytes < wire::kHeaderBytes) {
+    if (entry.record_offset > batch.size() || entry.record_bytes > batch.size() - entry.record_offset ||
+        entry.record_bytes < wire::kHeaderBytes) {
       throw py::value_error("not a batch");
     }
     records.push_back(batch.subspan(entry.record_offset, entry.record_bytes));
@@ -76,7 +78,8 @@ std::optional<FaultTuple> check_record_of(const py::object& source, bool deep) {
 // A batch of parts of `all`, which hold one record each.
 py::array_t<uint8_t> join_parts(const Records& records) {
   const uint64_t size = joined_bytes(records);
-  if (size == 0) throw py::value_error("the batch would be too large: 2^36 bytes or 2^31 tiles are the most; make smaller batches");
+  if (size == 0)
+    throw py::value_error("the batch would be too large: 2^36 bytes or 2^31 tiles are the most; make smaller batches");
   py::array_t<uint8_t> out = aligned_empty(size);
   uint8_t* const data = out.mutable_data();
   {
@@ -147,7 +150,8 @@ py::tuple cut(const py::object& batch, const std::vector<std::optional<BoxTuple>
 
 Box own_region(const wire::RecordHeader& h) { return {h.region[0], h.region[1], h.region[2], h.region[3]}; }
 
-// (header, region, masks, status, valid_mcus) of a record, without its coefficients; None for a failed image. Bounds are checked, no more.
+// (header, region, masks, status, valid_mcus) of a record, without its coefficients; None for a failed image. Bounds are checked,
+// no more.
 py::object describe(const py::object& source) {
   const Buffer buffer(source);
   const std::span<const uint8_t> record = buffer.bytes();
@@ -160,7 +164,8 @@ py::object describe(const py::object& source) {
   const RecordView view(record);
   ComponentMasks masks{};
   for (uint32_t i = 0; i < h.num_components; ++i) masks[i] = view.components[i].mask;
-  return py::make_tuple(to_tuple(record_facts(record)), to_tuple(own_region(h)), masks_tuple(masks, h.num_components), h.status, h.valid_mcus);
+  return py::make_tuple(to_tuple(record_facts(record)), to_tuple(own_region(h)), masks_tuple(masks, h.num_components), h.status,
+                        h.valid_mcus);
 }
 
 // (fault or None, [(header, region, masks, planes, status, valid_mcus) or None])
@@ -193,8 +198,8 @@ py::tuple unpack(const py::object& source) {
       }
       arrays[i] = std::move(array);
     }
-    out[image] = py::make_tuple(to_tuple(record_facts(records[image])), to_tuple(own_region(view.header)), masks_tuple(masks, n), arrays,
-                                view.header.status, view.header.valid_mcus);
+    out[image] = py::make_tuple(to_tuple(record_facts(records[image])), to_tuple(own_region(view.header)), masks_tuple(masks, n),
+                                arrays, view.header.status, view.header.valid_mcus);
   }
   return py::make_tuple(to_tuple(fault), out);
 }
@@ -208,7 +213,8 @@ py::tuple pack(const py::list& planes, const py::tuple& facts) {
   for (uint32_t i = 0; i < header.num_components; ++i) {
     const Component& c = header.components[i];
     const auto bytes = held[i].bytes();
-    if (bytes.size() != size_t{64} * c.block_rows * c.block_cols * sizeof(int16_t)) throw py::value_error("planes of another size than the header's");
+    if (bytes.size() != size_t{64} * c.block_rows * c.block_cols * sizeof(int16_t))
+      throw py::value_error("planes of another size than the header's");
     if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(int16_t) != 0) throw py::value_error("planes at an odd address");
     pointers.push_back(reinterpret_cast<const int16_t*>(bytes.data()));
   }
@@ -224,7 +230,8 @@ py::tuple pack(const py::list& planes, const py::tuple& facts) {
 // (image whose box is outside or None, bytes)
 std::pair<std::optional<size_t>, uint64_t> bound(const py::list& headers, const std::vector<MasksTuple>& selections,
                                                  const std::vector<std::optional<BoxTuple>>& boxes) {
-  if (selections.size() != headers.size() || boxes.size() != headers.size()) throw py::value_error("one selection and one box an image");
+  if (selections.size() != headers.size() || boxes.size() != headers.size())
+    throw py::value_error("one selection and one box an image");
   uint64_t bytes = wire::kHeaderBytes;
   for (size_t i = 0; i < headers.size(); ++i) {
     const Header header = to_header(headers[i].cast<py::tuple>());
@@ -269,29 +276,31 @@ void bind_constants(py::module_& m) {
   m.attr("TILE_SIDE") = wire::kTileSide;
   m.attr("STATUS_FAILED") = static_cast<int>(wire::kStatusFailed);
   m.attr("ZIGZAG") = py::tuple(py::cast(kZigzag));
-  m.attr("BATCH_FIELDS") = fields(FIELD(BatchHeader, major, "u1"), FIELD(BatchHeader, minor, "u1"), FIELD(BatchHeader, flags, "<u2"),
-                                  FIELD(BatchHeader, batch_bytes, "<u8"), FIELD(BatchHeader, images, "<u4"), FIELD(BatchHeader, components, "<u4"),
-                                  FIELD(BatchHeader, tiles, "<u4"), FIELD(BatchHeader, first_record, "<u4"), FIELD(BatchHeader, crc, "<u4"));
+  m.attr("BATCH_FIELDS") =
+      fields(FIELD(BatchHeader, major, "u1"), FIELD(BatchHeader, minor, "u1"), FIELD(BatchHeader, flags, "<u2"),
+             FIELD(BatchHeader, batch_bytes, "<u8"), FIELD(BatchHeader, images, "<u4"), FIELD(BatchHeader, components, "<u4"),
+             FIELD(BatchHeader, tiles, "<u4"), FIELD(BatchHeader, first_record, "<u4"), FIELD(BatchHeader, crc, "<u4"));
   m.attr("IMAGE_ENTRY_FIELDS") = fields(FIELD(ImageEntry, record_offset, "<u8"), FIELD(ImageEntry, record_bytes, "<u4"),
                                         FIELD(ImageEntry, first_component, "<u4"));
-  m.attr("COMPONENT_ENTRY_FIELDS") = fields(FIELD(ComponentEntry, record_offset16, "<u4"), FIELD(ComponentEntry, first_tile, "<u4"),
-                                            FIELD(ComponentEntry, first_value, "<u8"));
+  m.attr("COMPONENT_ENTRY_FIELDS") = fields(FIELD(ComponentEntry, record_offset16, "<u4"),
+                                            FIELD(ComponentEntry, first_tile, "<u4"), FIELD(ComponentEntry, first_value, "<u8"));
   m.attr("RECORD_FIELDS") = fields(
-      FIELD(RecordHeader, major, "u1"), FIELD(RecordHeader, minor, "u1"), FIELD(RecordHeader, flags, "<u2"), FIELD(RecordHeader, record_bytes, "<u4"),
-      FIELD(RecordHeader, meta_bytes, "<u4"), FIELD(RecordHeader, width, "<u2"), FIELD(RecordHeader, height, "<u2"),
-      FIELD(RecordHeader, num_components, "u1"), FIELD(RecordHeader, color, "u1"), FIELD(RecordHeader, precision, "u1"),
-      FIELD(RecordHeader, orientation, "u1"), FIELD(RecordHeader, h_max, "u1"), FIELD(RecordHeader, v_max, "u1"), FIELD(RecordHeader, process, "u1"),
-      FIELD(RecordHeader, status, "u1"), FIELD(RecordHeader, valid_mcus, "<u4"), FIELD(RecordHeader, region, "4<u2"),
-      FIELD(RecordHeader, error_offset, "<u4"), FIELD(RecordHeader, error_code, "<u2"), FIELD(RecordHeader, restart_interval, "<u2"),
+      FIELD(RecordHeader, major, "u1"), FIELD(RecordHeader, minor, "u1"), FIELD(RecordHeader, flags, "<u2"),
+      FIELD(RecordHeader, record_bytes, "<u4"), FIELD(RecordHeader, meta_bytes, "<u4"), FIELD(RecordHeader, width, "<u2"),
+      FIELD(RecordHeader, height, "<u2"), FIELD(RecordHeader, num_components, "u1"), FIELD(RecordHeader, color, "u1"),
+      FIELD(RecordHeader, precision, "u1"), FIELD(RecordHeader, orientation, "u1"), FIELD(RecordHeader, h_max, "u1"),
+      FIELD(RecordHeader, v_max, "u1"), FIELD(RecordHeader, process, "u1"), FIELD(RecordHeader, status, "u1"),
+      FIELD(RecordHeader, valid_mcus, "<u4"), FIELD(RecordHeader, region, "4<u2"), FIELD(RecordHeader, error_offset, "<u4"),
+      FIELD(RecordHeader, error_code, "<u2"), FIELD(RecordHeader, restart_interval, "<u2"),
       FIELD(RecordHeader, payload_crc, "<u4"), FIELD(RecordHeader, meta_crc, "<u4"));
   m.attr("COMPONENT_FIELDS") = fields(
       FIELD(ComponentRecord, mask, "<u8"), FIELD(ComponentRecord, block_cols, "<u2"), FIELD(ComponentRecord, block_rows, "<u2"),
-      FIELD(ComponentRecord, x0, "<u2"), FIELD(ComponentRecord, y0, "<u2"), FIELD(ComponentRecord, w, "<u2"), FIELD(ComponentRecord, h, "<u2"),
-      FIELD(ComponentRecord, tiles_x, "<u2"), FIELD(ComponentRecord, tiles_y, "<u2"), FIELD(ComponentRecord, table_offset, "<u4"),
-      FIELD(ComponentRecord, payload_offset, "<u4"), FIELD(ComponentRecord, payload_bytes, "<u4"), FIELD(ComponentRecord, channels, "u1"),
-      FIELD(ComponentRecord, id, "u1"), FIELD(ComponentRecord, h_factor, "u1"), FIELD(ComponentRecord, v_factor, "u1"),
-      FIELD(ComponentRecord, skip_x, "u1"), FIELD(ComponentRecord, skip_y, "u1"), FIELD(ComponentRecord, index, "u1"),
-      FIELD(ComponentRecord, quantization, "64<u2"));
+      FIELD(ComponentRecord, x0, "<u2"), FIELD(ComponentRecord, y0, "<u2"), FIELD(ComponentRecord, w, "<u2"),
+      FIELD(ComponentRecord, h, "<u2"), FIELD(ComponentRecord, tiles_x, "<u2"), FIELD(ComponentRecord, tiles_y, "<u2"),
+      FIELD(ComponentRecord, table_offset, "<u4"), FIELD(ComponentRecord, payload_offset, "<u4"),
+      FIELD(ComponentRecord, payload_bytes, "<u4"), FIELD(ComponentRecord, channels, "u1"), FIELD(ComponentRecord, id, "u1"),
+      FIELD(ComponentRecord, h_factor, "u1"), FIELD(ComponentRecord, v_factor, "u1"), FIELD(ComponentRecord, skip_x, "u1"),
+      FIELD(ComponentRecord, skip_y, "u1"), FIELD(ComponentRecord, index, "u1"), FIELD(ComponentRecord, quantization, "64<u2"));
 }
 
 #undef FIELD

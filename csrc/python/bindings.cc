@@ -47,7 +47,8 @@ py::array_t<int16_t> zero_planes(uint32_t channels, uint32_t rows, uint32_t cols
   void* memory = std::calloc(std::max<size_t>(values, 1), sizeof(int16_t));
   if (memory == nullptr) throw std::bad_alloc();
   const py::capsule owner(memory, [](void* p) { std::free(p); });
-  const std::array<py::ssize_t, 3> shape = {static_cast<py::ssize_t>(channels), static_cast<py::ssize_t>(rows), static_cast<py::ssize_t>(cols)};
+  const std::array<py::ssize_t, 3> shape = {static_cast<py::ssize_t>(channels), static_cast<py::ssize_t>(rows),
+                                            static_cast<py::ssize_t>(cols)};
   return py::array_t<int16_t>(shape, static_cast<int16_t*>(memory), owner);
 }
 
@@ -66,8 +67,8 @@ py::tuple to_tuple(const Header& h) {
     const py::array_t<uint16_t> table(64, c.quantization.data());
     components[i] = py::make_tuple(c.id, c.h, c.v, c.block_rows, c.block_cols, table);
   }
-  return py::make_tuple(h.width, h.height, h.precision, h.orientation, static_cast<int>(h.process), static_cast<int>(h.color), h.restart_interval,
-                        h.num_mcus(), components);
+  return py::make_tuple(h.width, h.height, h.precision, h.orientation, static_cast<int>(h.process), static_cast<int>(h.color),
+                        h.restart_interval, h.num_mcus(), components);
 }
 
 py::tuple masks_tuple(const ComponentMasks& masks, uint32_t num_components) {

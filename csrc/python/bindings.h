@@ -1,7 +1,7 @@
 // What the files of the module share: buffers, conversions between core structs and plain tuples, and one function a file.
 //
-// The module checks arguments, lets the GIL go around all work of the core, and hands plain tuples, ints and arrays to the Python side, which
-// makes its own types and errors of them. No logic lives here.
+// The module checks arguments, lets the GIL go around all work of the core, and hands plain tuples, ints and arrays to the Python
+// side, which makes its own types and errors of them. No logic lives here.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -33,8 +33,9 @@ using BoxTuple = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;     // top,
 using MasksTuple = std::tuple<uint64_t, uint64_t, uint64_t>;             // y, cb, cr
 using FaultTuple = std::tuple<const char*, uint64_t, int64_t>;           // what, offset, image or -1
 
-// The bytes of any object with a C-contiguous buffer, whatever its element type. Holds the object's buffer until destroyed, which needs the
-// GIL. Raises what the object raises: TypeError without a buffer, BufferError or ValueError if it is not contiguous or read-only.
+// The bytes of any object with a C-contiguous buffer, whatever its element type. Holds the object's buffer until destroyed, which
+// needs the GIL. Raises what the object raises: TypeError without a buffer, BufferError or ValueError if it is not contiguous or
+// read-only.
 class Buffer {
  public:
   explicit Buffer(py::handle object, bool writable = false);

@@ -54,7 +54,8 @@ uint32_t slow_crc(std::span<const uint8_t> data) {
 }
 
 // A picture of noise whose size falls with the frequency; `wild` adds values over the whole int16 range.
-Image make_image(uint32_t width, uint32_t height, std::vector<std::pair<int, int>> factors, ColorSpace color, uint32_t seed, bool wild = false) {
+Image make_image(uint32_t width, uint32_t height, std::vector<std::pair<int, int>> factors, ColorSpace color, uint32_t seed,
+                 bool wild = false) {
   Image image;
   Header& h = image.header;
   h.width = width;
@@ -211,7 +212,14 @@ Bytes slow_record(const Image& image, const ComponentMasks& masks, const Region&
   put(out, 12, static_cast<uint32_t>(meta));
   put(out, 16, static_cast<uint16_t>(h.width));
   put(out, 18, static_cast<uint16_t>(h.height));
-  const uint8_t facts[] = {h.num_components, static_cast<uint8_t>(h.color), h.precision, h.orientation, h.h_max, h.v_max, static_cast<uint8_t>(h.process), 0};
+  const uint8_t facts[] = {h.num_components,
+                           static_cast<uint8_t>(h.color),
+                           h.precision,
+                           h.orientation,
+                           h.h_max,
+                           h.v_max,
+                           static_cast<uint8_t>(h.process),
+                           0};
   std::copy(std::begin(facts), std::end(facts), out.begin() + 20);
   const uint32_t box[] = {region.pixels.top, region.pixels.left, region.pixels.height, region.pixels.width};
   for (size_t j = 0; j < 4; ++j) put(out, 32 + 2 * j, static_cast<uint16_t>(box[j]));
@@ -273,7 +281,9 @@ Bytes joined(const std::vector<Bytes>& records) {
   return out;
 }
 
-std::string told(const WireFault& fault) { return fault.ok() ? "ok" : std::string(fault.what) + " at " + std::to_string(fault.offset); }
+std::string told(const WireFault& fault) {
+  return fault.ok() ? "ok" : std::string(fault.what) + " at " + std::to_string(fault.offset);
+}
 
 // The planes that `record` gives for a component, against the image's own.
 void check_planes(const Bytes& record, const Image& image, const ComponentMasks& masks, const Region& region) {
@@ -438,17 +448,71 @@ TEST(a_lie_with_right_checksums_is_refused) {
   };
   const size_t table = 64 + 3 * 192, last_table = get<uint32_t>(good, 64 + 2 * 192 + 24);
   const Lie lies[] = {
-      {4, 1, 2},          {5, 1, 0x100},      {6, 2, 1},          {8, 4, 64},          {12, 4, 64},         {12, 4, 0xFFFFFFF0},
-      {16, 2, 0},         {16, 2, 65535},     {18, 2, 1},         {20, 1, 5},          {20, 1, 2},          {20, 1, 0},
-      {21, 1, 6},         {22, 1, 9},         {23, 1, 0},         {23, 1, 9},          {24, 1, 4},          {25, 1, 2},
-      {26, 1, 3},         {27, 1, 4},         {27, 1, 2},         {28, 4, 1},          {32, 2, 3},          {32, 2, 8},
-      {34, 2, 16},        {36, 2, 61},        {38, 2, 8},         {40, 4, 1},          {44, 2, 1},          {52, 1, 1},
-      {59, 1, 1},         {64, 8, 7},         {64, 8, 0},         {72, 2, 9},          {74, 2, 9},          {76, 2, 60000},
-      {76, 2, 1},         {78, 2, 1},         {80, 2, 1},         {80, 2, 65535},      {82, 2, 0},          {84, 2, 60000},
-      {86, 2, 0},         {88, 4, 4096},      {88, 4, 0xFFFFFFF0}, {92, 4, 1u << 31},  {92, 4, 0},          {96, 4, 0},
-      {96, 4, 0xFFFFFFF0}, {100, 1, 65},      {102, 1, 0},        {102, 1, 5},         {103, 1, 9},         {105, 1, 8},
-      {106, 1, 8},        {105, 1, 7},        {107, 1, 1},        {104, 1, 1},         {108, 1, 1},         {127, 1, 1},
-      {128, 2, 0},        {table, 4, 1},      {table + 4, 4, 0},  {table + 4, 4, 1u << 30}, {last_table + 4, 4, 2},
+      {4, 1, 2},
+      {5, 1, 0x100},
+      {6, 2, 1},
+      {8, 4, 64},
+      {12, 4, 64},
+      {12, 4, 0xFFFFFFF0},
+      {16, 2, 0},
+      {16, 2, 65535},
+      {18, 2, 1},
+      {20, 1, 5},
+      {20, 1, 2},
+      {20, 1, 0},
+      {21, 1, 6},
+      {22, 1, 9},
+      {23, 1, 0},
+      {23, 1, 9},
+      {24, 1, 4},
+      {25, 1, 2},
+      {26, 1, 3},
+      {27, 1, 4},
+      {27, 1, 2},
+      {28, 4, 1},
+      {32, 2, 3},
+      {32, 2, 8},
+      {34, 2, 16},
+      {36, 2, 61},
+      {38, 2, 8},
+      {40, 4, 1},
+      {44, 2, 1},
+      {52, 1, 1},
+      {59, 1, 1},
+      {64, 8, 7},
+      {64, 8, 0},
+      {72, 2, 9},
+      {74, 2, 9},
+      {76, 2, 60000},
+      {76, 2, 1},
+      {78, 2, 1},
+      {80, 2, 1},
+      {80, 2, 65535},
+      {82, 2, 0},
+      {84, 2, 60000},
+      {86, 2, 0},
+      {88, 4, 4096},
+      {88, 4, 0xFFFFFFF0},
+      {92, 4, 1u << 31},
+      {92, 4, 0},
+      {96, 4, 0},
+      {96, 4, 0xFFFFFFF0},
+      {100, 1, 65},
+      {102, 1, 0},
+      {102, 1, 5},
+      {103, 1, 9},
+      {105, 1, 8},
+      {106, 1, 8},
+      {105, 1, 7},
+      {107, 1, 1},
+      {104, 1, 1},
+      {108, 1, 1},
+      {127, 1, 1},
+      {128, 2, 0},
+      {table, 4, 1},
+      {table + 4, 4, 0},
+      {table + 4, 4, 1u << 30},
+      {last_table + 4, 4, 2},
   };
   for (const Lie& lie : lies) {
     Bytes record = good;
@@ -460,7 +524,8 @@ TEST(a_lie_with_right_checksums_is_refused) {
     const auto meta = get<uint32_t>(record, 12);
     if (meta >= 64 && meta <= record.size()) slow_seal(record);
     CHECK(!check_record(record).ok());
-    if (check_record(record).ok()) std::fprintf(stderr, "passed: %zu = %llu\n", lie.at, static_cast<unsigned long long>(lie.value));
+    if (check_record(record).ok())
+      std::fprintf(stderr, "passed: %zu = %llu\n", lie.at, static_cast<unsigned long long>(lie.value));
   }
 }
 
@@ -555,7 +620,8 @@ TEST(hostile_records_with_right_checksums_are_refused_or_stay_inside) {
         unpack_component(few, static_cast<int>(i), part.data());
         for (const uint32_t f : kept) {
           const auto k = std::find(own.begin(), own.end(), f) - own.begin();
-          want.insert(want.end(), planes.begin() + k * static_cast<ptrdiff_t>(area), planes.begin() + (k + 1) * static_cast<ptrdiff_t>(area));
+          want.insert(want.end(), planes.begin() + k * static_cast<ptrdiff_t>(area),
+                      planes.begin() + (k + 1) * static_cast<ptrdiff_t>(area));
         }
         CHECK(part == want);
       }
