@@ -20,7 +20,7 @@ SOURCES = sorted(glob("csrc/core/*.cc") + glob("csrc/python/*.cc"))
 HEADERS = [*sorted(glob("csrc/**/*.h", recursive=True)), "csrc/avx2.flags", "setup.py"]
 X86_64 = sysconfig.get_platform().endswith("x86_64")
 
-# Not -I: core/limits.h must not stand before the system's <limits.h>.
+# Not -I: a header of ours must never stand in for a system header of the same name.
 compile_args = ["-O3", "-Wall", "-Wextra", "-pthread", "-iquote", "csrc/core"]
 link_args = ["-pthread"]
 if SANITIZE:

@@ -1,0 +1,245 @@
+"""What `benchmarks.decode` measured, as rows of the result and as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks import _harness
+from benchmarks._harness import Row, ratio
+from benchmarks._race import Entry, Race, Threaded
+from benchmarks._variants import BARS, MAIN, PROGRESSIVE
+
+NEWER, SYSTEM, PILLOW_448 = "libjpeg pillow", "libjpeg system", "pillow 448"
+MEMORY_TARGET = 64e6  # bytes beyond file and output, for 100 megapixels
+
+
+def yardstick(race: Race) -> str | None:
+    """libjpeg-turbo 3 where it is there, else the system's."""
+    return next((key for key in (NEWER, SYSTEM) if key in race.entries), None)
+
+
+def rows(race: Race) -> list[Row]:
+    """One row a variant and set: images a second in one thread, with ratios, megabytes a second and peak memory."""
+    made = []
+    for name in race.kept:
+        for entry in _running(race, name):
+            timings = entry.times[name]
+            rate = timings.rate()
+            extra: dict[str, Any] = {
+                "key": entry.variant.key,
+                "set": name,
+                "mb_per_s": round(race.nbytes(name) / timings.seconds / 1e6, 1),
+                "us_per_file": round(timings.seconds / race.files(name) * 1e6, 1),
+                "ratio": {other: round(value, 3) for other, value in _ratios(race, name, entry).items()},
+            }
+            if name == entry.variant.sets[0]:
+                extra["peak_mb"] = None if entry.peak is None else round(entry.peak / 1e6, 1)
+            median, iqr = round(rate.median, 1), round(rate.iqr, 1)
+            made.append(Row(f"{entry.label}, {name}", "images/s", median, iqr, rate.n, 1, entry.note, extra))
+    return made
+
+
+def threaded_rows(race: Race, threaded: Sequence[Threaded], threads: int) -> list[Row]:
+    mean = race.nbytes(MAIN) / race.files(MAIN)
+    made = []
+    for one in threaded:
+        extra = {"key": one.key, "set": MAIN, "mb_per_s": round(one.rate.median * mean / 1e6, 1)}
+        median, iqr = round(one.rate.median, 1), round(one.rate.iqr, 1)
+        made.append(Row(f"{one.label}, {MAIN}", "images/s", median, iqr, one.rate.n, threads, one.how, extra))
+    return made
+
+
+def large_row(sampling: str, file_bytes: int, found: Mapping[str, Any]) -> Row:
+    """Peak memory of one 100-megapixel file beyond the file and the output."""
+    beyond = found["beyond"]
+    extra = {
+        "file_bytes": file_bytes,
+        "output_bytes": found["output"],
+        "seconds": round(found["seconds"], 3),
+        "target_mb": MEMORY_TARGET / 1e6,
+    }
+    megabytes = float("nan") if beyond is None else round(beyond / 1e6, 1)
+    note = "peak memory beyond the file and the output" + ("" if beyond is not None else ": not told by this system")
+    return Row(f"100 megapixels, {sampling}, packed 24s", "MB", megabytes, 0.0, 1, 1, note, extra)
+
+
+def bars(race: Race) -> list[dict[str, Any]]:
+    """Each promised ratio beside what was measured; the ones whose variants did not run say so."""
+    found = []
+    for bar in BARS:
+        other = yardstick(race) if bar.other == "libjpeg" else bar.other
+        measured = _ratio(race, bar.files, bar.ours, other)
+        spread = _round_ratios(race, bar.files, bar.ours, other)
+        label = race.entries[other].label if other in race.entries else bar.other
+        found.append(
+            {
+                "set": bar.files,
+                "ours": bar.ours,
+                "other": label,
+                "ratio": None if measured is None else round(measured, 3),
+                "iqr": None if spread is None else round(spread, 3),
+                "bar": bar.least,
+                "wish": bar.wish,
+                "met": measured >= bar.least if measured is not None and bar.promised else None,
+            }
+        )
+    return found
+
+
+def show(
+    race: Race,
+    threaded: Sequence[Threaded],
+    threads: int,
+    large: Sequence[Row],
+    bar_rows: Sequence[Mapping[str, Any]],
+    absent: Mapping[str, str],
+) -> None:
+    """Print everything: a table a set, all threads, the bars, memory, what is absent and where there is no gain."""
+    out = _harness.console()
+    for name in race.kept:
+        out.print(_set_table(race, name), "")
+    if threaded:
+        out.print(_threaded_table(race, threaded, threads))
+    out.print(_bar_table(bar_rows))
+    if large:
+        out.print(_large_table(large))
+    losses = _losses(race)
+    if losses:
+        out.print("[bold]Where there is no gain[/bold]")
+        for line in losses:
+            out.print(f"  - {line}", soft_wrap=True)
+    if absent:
+        out.print("[bold]Absent[/bold]")
+        for name, reason in absent.items():
+            out.print(f"  - {name}: {reason}", soft_wrap=True, markup=False)
+    if race.left_out:
+        out.print(f"[bold]Left out[/bold], for all variants: {len(race.left_out)} files; the first: {race.left_out[0]}")
+
+
+def _set_table(race: Race, name: str) -> _harness.Table:
+    columns = ("", "images/s", "iqr", "MB/s", "us/file", *_reference_heads(race), "peak MB")
+    files = race.sets[name]
+    mean = race.nbytes(name) / race.files(name) / 1000
+    title = f"One thread, {name}: {race.files(name)} files of {mean:.1f} kB ({files.name})"
+    running = _running(race, name)
+    notes = [f"{entry.label}: {entry.note}." for entry in running if entry.note and not entry.variant.ours]
+    made = _harness.table(title, columns, "\n".join(notes))
+    before = None
+    for entry in running:
+        group = entry.variant.ours, bool(entry.variant.environment), entry.variant.maker == "libjpeg"
+        if before is not None and group != before:
+            made.add_section()
+        before = group
+        timings = entry.times[name]
+        rate = timings.rate()
+        found = _ratios(race, name, entry)
+        peak = "" if entry.peak is None or name != entry.variant.sets[0] else f"{entry.peak / 1e6:.1f}"
+        figures = [f"{rate.median:,.0f}", f"{rate.iqr:,.0f}", f"{race.nbytes(name) / timings.seconds / 1e6:,.0f}"]
+        figures.append(f"{timings.seconds / race.files(name) * 1e6:,.0f}")
+        figures += [ratio(found[key]) if key in found else "" for key in _references(race)]
+        made.add_row(_shown(entry), *figures, peak, style="bold" if entry.variant.ours else None)
+    return made
+
+
+def _shown(entry: Entry) -> str:
+    """The label; with the CPU level in round brackets where it is ours."""
+    return f"{entry.label} ({entry.note})" if entry.variant.ours else entry.label
+
+
+def _threaded_table(race: Race, threaded: Sequence[Threaded], threads: int) -> _harness.Table:
+    mean = race.nbytes(MAIN) / race.files(MAIN)
+    made = _harness.table(f"All {threads} cores, {MAIN}, wall time", ("", "images/s", "iqr", "MB/s", "/ one thread", "!"))
+    for one in threaded:
+        alone = race.entries[one.key].times[MAIN].rate().median
+        rate = one.rate
+        figures = (
+            f"{rate.median:,.0f}",
+            f"{rate.iqr:,.0f}",
+            f"{rate.median * mean / 1e6:,.0f}",
+            ratio(rate.median / alone),
+        )
+        made.add_row(one.label, *figures, one.how)
+    return made
+
+
+def _bar_table(bar_rows: Sequence[Mapping[str, Any]]) -> _harness.Table:
+    made = _harness.table("Bars, one thread", ("ratio of", "!to", "!files", "measured", "iqr", "bar", "", "!wish"))
+    for bar in bar_rows:
+        if bar["ratio"] is None:
+            figures = ("not run", "", f"{bar['bar']:g}", "")
+        else:
+            verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[bar["met"]]
+            figures = (f"{bar['ratio']:.2f}", f"{bar['iqr']:.2f}", f"{bar['bar']:g}", verdict)
+        made.add_row(bar["ours"], bar["other"], bar["set"], *figures, bar["wish"])
+    return made
+
+
+def _large_table(large: Sequence[Row]) -> _harness.Table:
+    columns = ("100 megapixels to packed 24s", "file MB", "output MB", "seconds", "memory beyond MB", "target")
+    made = _harness.table("Memory for one very large file", columns)
+    for row in large:
+        file, output = row.extra["file_bytes"] / 1e6, row.extra["output_bytes"] / 1e6
+        figures = (f"{file:.1f}", f"{output:.1f}", f"{row.extra['seconds']:.2f}", f"{row.median:.1f}")
+        made.add_row(row.name, *figures, f"< {row.extra['target_mb']:.0f}")
+    return made
+
+
+def _losses(race: Race) -> list[str]:
+    """Ours that are not faster than the yardstick, and a word on what is not compared."""
+    reference = yardstick(race)
+    said = []
+    for name in race.kept:
+        for entry in _running(race, name):
+            value = _ratio(race, name, entry.variant.key, reference)
+            if entry.variant.ours and value is not None and value < 1:
+                said.append(f"{_shown(entry)}, {name}: {value:.2f} x {race.entries[str(reference)].label}.")
+    if PROGRESSIVE in race.kept and MAIN in race.kept and "packed 24s" in race.entries:
+        times = race.entries["packed 24s"].times
+        slower = times[PROGRESSIVE].seconds / times[MAIN].seconds
+        said.append(f"Progressive files cost {slower:.1f} x their baseline twins (packed 24s), whoever reads them.")
+    said.append("Rows of pixels are finished pictures; coefficients still need the device's transforms.")
+    return said
+
+
+def _running(race: Race, name: str) -> list[Entry]:
+    return [entry for entry in race.entries.values() if name in entry.times and entry.times[name].rounds]
+
+
+def _references(race: Race) -> list[str]:
+    return [key for key in (SYSTEM, NEWER, PILLOW_448) if key in race.entries]
+
+
+def _reference_heads(race: Race) -> list[str]:
+    """`/ libjpeg 2.1.5`, `/ libjpeg 3.2.0`, `/ Pillow 448`."""
+    heads = []
+    for key in _references(race):
+        label = race.entries[key].label
+        heads.append("/ Pillow\n448" if key == PILLOW_448 else f"/ libjpeg\n{label.split()[1]}")
+    return heads
+
+
+def _ratios(race: Race, name: str, entry: Entry) -> dict[str, float]:
+    """How many times as fast as each reference, on the same files."""
+    found = {}
+    for key in _references(race):
+        value = _ratio(race, name, entry.variant.key, key)
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _ratio(race: Race, name: str, ours: str, other: str | None) -> float | None:
+    pair = [race.entries.get(key) for key in (ours, other or "")]
+    if any(entry is None or name not in entry.times or not entry.times[name].rounds for entry in pair):
+        return None
+    mine, theirs = (entry.times[name].seconds for entry in pair if entry is not None)
+    return theirs / mine
+
+
+def _round_ratios(race: Race, name: str, ours: str, other: str | None) -> float | None:
+    """Interquartile range of the ratio, round by round: neighbours in time share the machine's mood."""
+    if other is None or _ratio(race, name, ours, other) is None:
+        return None
+    mine, theirs = (race.entries[key].times[name].rounds for key in (ours, other))
+    return _harness.Spread.of(sum(b) / sum(a) for a, b in zip(mine, theirs, strict=False)).iqr

@@ -1,0 +1,103 @@
+"""Who takes part in `benchmarks.decode`, on which files, and which ratios are held against a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks._calls import DC
+from benchmarks._libjpeg import PILLOW, SYSTEM
+
+# File sets. "main" is --data; the others are made of it or of --small.
+MAIN, PROGRESSIVE, ONLY_420, SMALL = "main", "progressive", "4:2:0", "small"
+CPU_LEVELS = ("portable", "avx2")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One contestant: how a worker makes its call, and which file sets it runs on."""
+
+    key: str
+    maker: str
+    options: tuple[Any, ...] = ()
+    sets: tuple[str, ...] = (MAIN,)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    all_threads: bool = False  # takes part in the run with all threads, too
+    slow: bool = False  # runs in every third round only
+
+    @property
+    def ours(self) -> bool:
+        return self.maker in ("planes", "packed")
+
+
+EVERY = (MAIN, PROGRESSIVE, ONLY_420, SMALL)
+
+
+def contestants(crop: str = "rrc") -> list[Variant]:
+    """All variants at the CPU's best level, ours first."""
+    return [
+        Variant("planes all", "planes", ("all",), EVERY, all_threads=True),
+        Variant("packed all", "packed", ("all",), EVERY, all_threads=True),
+        Variant("packed 64s", "packed", ("64s",), EVERY),
+        Variant("packed 24s", "packed", ("24s",), EVERY, all_threads=True),
+        Variant("packed 6s", "packed", ("6s",), (MAIN,)),
+        Variant("packed DC", "packed", (DC,), EVERY),
+        Variant(f"packed 24s {crop}", "packed", ("24s", crop), (MAIN,)),
+        Variant("libjpeg system", "libjpeg", (SYSTEM,), EVERY, all_threads=True),
+        Variant("libjpeg pillow", "libjpeg", (PILLOW,), EVERY, all_threads=True),
+        Variant("simplejpeg", "simplejpeg", all_threads=True),
+        Variant("pyturbojpeg", "pyturbojpeg"),
+        Variant("opencv", "opencv"),
+        Variant("pillow", "pillow"),
+        Variant("pillow 224", "pillow_pipeline", (224,), (MAIN, SMALL)),
+        Variant("pillow 448", "pillow_pipeline", (448,), (MAIN, SMALL), all_threads=True),
+        Variant("jpeglib", "jpeglib", slow=True),
+        Variant("jpeg2dct", "jpeg2dct", slow=True),
+        Variant("dctnet", "dctnet", slow=True),
+    ]
+
+
+def at_level(variants: Sequence[Variant], level: str) -> list[Variant]:
+    """Ours once more, forced to a CPU level: what the choice of a level at run time is worth."""
+    named = ("planes all", "packed all", "packed 64s", "packed 24s", "packed DC")
+    environment = {"DCTLOAD_FORCE_ISA": level}
+    return [
+        Variant(f"{variant.key} [{level}]", variant.maker, variant.options, (MAIN, PROGRESSIVE), environment)
+        for variant in variants
+        if variant.key in named and not variant.environment
+    ]
+
+
+def chosen(variants: Sequence[Variant], patterns: Sequence[str]) -> list[Variant]:
+    """Variants whose key holds one of the patterns; the yardsticks always stay. All where there is no pattern."""
+    if not patterns:
+        return list(variants)
+    wanted = [variant for variant in variants if any(pattern.lower() in variant.key.lower() for pattern in patterns)]
+    yardsticks = [variant for variant in variants if variant.maker == "libjpeg" and variant not in wanted]
+    return [*wanted, *yardsticks] if wanted else []
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio of rates that is promised: ours / the other's, on one file set, in one thread."""
+
+    files: str
+    ours: str
+    other: str  # a key, or "libjpeg" for libjpeg-turbo 3 where it is there, else the system's
+    least: float
+    wish: str = ""
+    promised: bool = True  # False: what is expected, shown without a verdict
+
+
+BARS = (
+    Bar(MAIN, "planes all", "libjpeg", 1.85, "2.0"),
+    Bar(MAIN, "packed 24s", "libjpeg", 1.9, "2.0"),
+    Bar(MAIN, "packed DC", "libjpeg", 2.9),
+    Bar(PROGRESSIVE, "planes all", "libjpeg", 2.4),
+    Bar(PROGRESSIVE, "packed DC", "libjpeg", 14.0),
+    Bar(SMALL, "planes all", "libjpeg", 1.85),
+    Bar(SMALL, "packed 24s", "libjpeg", 1.75),
+    Bar(MAIN, "packed 24s", "pillow 448", 6.0),
+    Bar(MAIN, "packed 24s", "pillow 224", 4.5, "expected 4.5 to 5", promised=False),
+)

@@ -1,0 +1,217 @@
+"""How many bytes an image must cross from CPU to GPU, for pixels, files, dense and packed coefficients.
+
+python -m benchmarks.bandwidth --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import _bytes, _copies, _data, _harness, _plot
+from benchmarks._harness import kilobytes, ratio
+
+MODULE = "benchmarks.bandwidth"
+LINK = 25.0  # GB/s: what pinned copies reach over PCIe 4.0 x16
+QUICK_FILES = 24
+WIDE = 104  # columns that the main table needs; a narrower terminal gets fewer figures
+EXAMPLES = """examples:
+  python -m benchmarks.bandwidth                           photographs out of the scikit-image and scikit-learn wheels
+  python -m benchmarks.bandwidth --data DIR --crop 448     your files, the centre as in evaluation
+  python -m benchmarks.bandwidth --data DIR --crop none --channels 24s 64s "y:0-3;cb:0;cr:0"
+  python -m benchmarks.bandwidth --data DIR --json bytes.json --plot bytes.png
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    presets = _names(options.channels)
+    if importlib.util.find_spec("dctload") is None:
+        _harness.fail("dctload is not installed; run in the clone: pip install -e .")
+    _bytes.selections(presets)  # a name that is wrong should not cost a walk through a folder first
+    files = _data.file_set(options.data)
+    if options.quick:
+        files = files.first(QUICK_FILES)
+
+    total = len(files) * len(presets) * (1 if options.crop == "none" else 2)
+    with _harness.progress("encoding", total) as step:
+        measured = _bytes.measure(files, options.crop, presets, step)
+    sent = [found for found in measured.representations if found.kind != "packed whole"]
+    copies = _copies.measure({found.name: found.mean for found in sent})
+
+    content = _harness.result(MODULE, arguments, measured.files.as_json(), [*measured.rows(), *copies.rows])
+    content |= {"crop": options.crop, "link_gb_per_s": options.link, "copies": copies.reason or "measured"}
+    content["notes"] = notes(measured)
+    if options.json == "-":
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        _print_report(measured, copies, options.link)
+    if options.json and options.json != "-":
+        _harness.write_result(content, Path(options.json))
+    if options.save:
+        path = _harness.results_path(f"bandwidth-{options.crop}")
+        _harness.write_result(content, path)
+        print(f"saved {path.name}", file=sys.stderr)
+    if options.plot:
+        _plot.draw(measured, Path(options.plot))
+
+
+def notes(measured: _bytes.Measurement) -> list[str]:
+    """Where the saving is not there, from these files' own figures."""
+    jpeg = measured[_bytes.JPEG_NAME]
+    said = []
+    whole = measured.of_kind("packed whole") or (measured.of_kind("packed") if measured.crop == "none" else [])
+    for found in whole:
+        share = _share_larger(found.sizes, jpeg.sizes)
+        if found.mean > jpeg.mean or share > 0.5:
+            text = f"Whole images, {found.channels} channels: {ratio(found.mean / jpeg.mean)} x the JPEG file in the mean"
+            said.append(f"{text}, larger than it for {share:.0%} of the files.")
+    packed = measured.of_kind("packed")
+    costly = [found for found in packed if found.mean > _bytes.RGB224]
+    if costly:
+        listed = ", ".join(f"{found.name} {ratio(found.mean / _bytes.RGB224)} x" for found in costly)
+        said.append(f"More than RGB u8 224 in the mean: {listed}; resizing on the CPU and sending pixels costs fewer bytes.")
+    others = {
+        found.name: _share_larger(found.sizes, [_bytes.RGB224] * len(found.sizes)) for found in packed if found not in costly
+    }
+    if any(others.values()):
+        listed = ", ".join(f"{name} {share:.1%}" for name, share in others.items() if share)
+        said.append(f"Share of images that cost more than RGB u8 224: {listed}.")
+    half = measured["half-resolution RGB u8 of the region"]
+    beaten = [found.name for found in packed if found.mean >= half.mean]
+    if beaten:
+        said.append(f"{half.name} ({kilobytes(half.mean)} kB) costs no more than {', '.join(beaten)}.")
+    large = sum(height * width > 448 * 448 for height, width in measured.areas) / len(measured.areas)
+    side = sum((height * width) ** 0.5 for height, width in measured.areas) / len(measured.areas) / 448
+    said.append(
+        f"Regions go at their native size, here {side:.2f} x 448 a side in the mean and {large:.0%} of them larger "
+        "than 448 x 448; for photographs straight from a camera the native region costs more than resized pixels."
+    )
+    return said
+
+
+def _share_larger(sizes: Sequence[float], others: Sequence[float]) -> float:
+    return sum(size > other for size, other in zip(sizes, others, strict=True)) / len(sizes)
+
+
+def _print_report(measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
+    out = _harness.console()
+    out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
+    out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
+    out.print(_main_table(measured, link, narrow=out.width < WIDE), "")
+    out.print(_dense_table(measured))
+    if measured.crop != "none":
+        out.print(_whole_table(measured))
+    if copies.rows:
+        out.print(_copies_table(copies))
+    out.print("[bold]Where the saving is not there[/bold]")
+    for line in notes(measured):
+        out.print(f"  - {line}", soft_wrap=True)
+    if copies.reason:
+        out.print(f"\n{copies.reason}")
+    for line in measured.skipped[:5]:
+        out.print(f"left out: {line}", style="yellow", soft_wrap=True)
+    if len(measured.skipped) > 5:
+        out.print(f"left out: {len(measured.skipped) - 5} more files", style="yellow")
+
+
+def _main_table(measured: _bytes.Measurement, link: float, narrow: bool) -> _harness.Table:
+    ratios = ("/ RGB\nu8 224", "/ RGB\nu8 448", "/ JPEG\nfile")
+    columns = ("kB an image\n(1000 bytes)", "\nmean", "\nmedian", "\np99", *ratios, "epoch\nGB", "epoch\ns")
+    caption = f"Epoch: {_bytes.IMAGENET_TRAIN:,} images; seconds at {link:g} GB/s. Packed: real encoding, all headers."
+    kept = (0, 1, 3, 4, 6, 7) if narrow else range(len(columns))
+    made = _harness.table("Bytes from CPU to GPU", [columns[place] for place in kept], caption)
+    jpeg = measured[_bytes.JPEG_NAME].mean
+    dense = [found for found in measured.of_kind("dense") if found.channels in (24, 64)]
+    groups = ([*measured.of_kind("pixels"), measured[_bytes.JPEG_NAME]], dense, measured.of_kind("packed"))
+    for group in groups:
+        for found in group:
+            epoch = found.mean * _bytes.IMAGENET_TRAIN / 1e9
+            sizes = [kilobytes(value) for value in (found.mean, found.spread.median, found.p99)]
+            shares = [ratio(found.mean / base) for base in (_bytes.RGB224, _bytes.RGB448, jpeg)]
+            style = "bold" if found.kind == "packed" else None
+            cells = (_label(found), *sizes, *shares, f"{epoch:,.1f}", f"{epoch / link:,.1f}")
+            made.add_row(*(cells[place] for place in kept), style=style)
+        made.add_section()
+    return made
+
+
+def _dense_table(measured: _bytes.Measurement) -> _harness.Table:
+    """Packed beside dense for every number of channels: what a loader sends that resizes coefficients on the CPU."""
+    columns = ("channels C", *_bytes.DTYPES, "packed", "packed / int8")
+    made = _harness.table(f"Dense coefficients at {_bytes.GRID}x{_bytes.GRID}xC, kB an image", columns)
+    dense = {found.name: found.mean for found in measured.of_kind("dense")}
+    for found in measured.of_kind("packed"):
+        means = [dense[f"dense {_bytes.GRID}x{_bytes.GRID}x{found.channels} {dtype}"] for dtype in _bytes.DTYPES]
+        shown = [kilobytes(mean) for mean in (*means, found.mean)]
+        made.add_row(f"{found.channels} ({found.name.removeprefix('packed ')})", *shown, ratio(found.mean / means[-1]))
+    return made
+
+
+def _whole_table(measured: _bytes.Measurement) -> _harness.Table:
+    columns = ("channels", "mean", "median", "p99", "/ JPEG file", "larger than the file")
+    made = _harness.table("Whole images packed, kB an image (what shards would hold)", columns)
+    jpeg = measured[_bytes.JPEG_NAME]
+    for found in measured.of_kind("packed whole"):
+        sizes = [kilobytes(value) for value in (found.mean, found.spread.median, found.p99)]
+        share = f"{_share_larger(found.sizes, jpeg.sizes):.0%} of files"
+        name = found.name.removeprefix("packed ").removesuffix(", whole image")
+        made.add_row(f"{found.channels} ({name})", *sizes, ratio(found.mean / jpeg.mean), share)
+    return made
+
+
+def _copies_table(copies: _copies.Copies) -> _harness.Table:
+    columns = (f"copy of {_copies.IMAGES} images", "ms", "iqr", "GB/s", "link counter / bytes")
+    made = _harness.table("Measured copies to the GPU", columns)
+    for row in copies.rows:
+        counter = row.extra.get("link_counter", "")
+        shown = f"{counter:.2f}" if isinstance(counter, float) else str(counter)
+        made.add_row(row.name, f"{row.median:.3f}", f"{row.iqr:.3f}", f"{row.extra['gigabytes_per_second']:.1f}", shown)
+    return made
+
+
+def _label(found: _bytes.Representation) -> str:
+    if found.kind == "packed":
+        return f"{found.name} ({found.channels} channels)"
+    return found.name
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    """Selections: presets may be joined by commas, a text such as `y:0-3,8;cb:0` is a word of its own."""
+    return [name for word in words for name in ([word] if ":" in word else word.split(",")) if name]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {MODULE}",
+        description="Bytes an image that must cross from CPU to GPU, from real encoding with every header counted.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shown = "(default: %(default)s)"
+    presets = ",".join(_bytes.PRESETS)
+    add = parser.add_argument
+    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
+    add("--channels", metavar="NAME", nargs="+", default=[presets], help=f"presets or selections (default: {presets})")
+    add("--crop", choices=tuple(_data.CROPS), default="rrc", help=f"what is asked of each image {shown}")
+    add("--link", metavar="GB/s", type=_positive, default=LINK, help=f"link speed for the epoch's seconds {shown}")
+    add("--json", metavar="F", help="write the result as JSON; - prints it instead of the tables")
+    add("--plot", metavar="F.png", help="draw the picture (matplotlib)")
+    add("--save", action="store_true", help="keep the result in benchmarks/results/")
+    add("--quick", action="store_true", help=f"at most {QUICK_FILES} files")
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+if __name__ == "__main__":
+    main()

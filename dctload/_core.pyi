@@ -1,0 +1,91 @@
+"""The C++ core (csrc/python): plain values in and out; dctload's modules make types and errors of them."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer as _Buffer
+
+Buffer: TypeAlias = _Buffer | NDArray[Any]  # an array is a buffer too; NumPy's stubs say so from Python 3.12 on
+
+Result: TypeAlias = tuple[int, int, int]  # code, detail, offset; code 0 is ok
+Limits: TypeAlias = tuple[int, int, int, int]  # pixels, components, scans, bytes
+Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width
+Masks: TypeAlias = tuple[int, int, int]  # y, cb, cr
+Fault: TypeAlias = tuple[str, int, int]  # what, offset in the buffer, image or -1
+ComponentFacts: TypeAlias = tuple[int, int, int, int, int, NDArray[np.uint16]]  # id, h, v, block_rows, block_cols, table
+HeaderFacts: TypeAlias = tuple[
+    # width, height, precision, orientation, process, color, restart_interval, num_mcus
+    int, int, int, int, int, int, int, int, tuple[ComponentFacts, ...]
+]
+Planes: TypeAlias = tuple[NDArray[np.int16], ...]  # [channels, rows, cols] by component
+# header, region, masks by component, planes, status, loss, valid_mcus, warnings
+DecodedImage: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], Planes, int, Result, int, int]
+# header, region, masks by component, planes, status, valid_mcus
+UnpackedImage: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], Planes, int, int]
+# header, region, masks by component, status, valid_mcus
+Description: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], int, int]
+RecordFacts: TypeAlias = tuple[int, int, int, int, int]  # offset, bytes, status, error code, error offset
+Outcome: TypeAlias = tuple[Result, int, Result, int, int]  # result, status, loss, valid_mcus, warnings
+
+CODES: tuple[tuple[str, str, str, bool, bool], ...]  # name, text, remedy, is_unsupported, is_limit; by number
+FORMATS: tuple[str, ...]
+WARNINGS: tuple[str, ...]  # by bit
+ZIGZAG: tuple[int, ...]  # zigzag position -> frequency 8 * v + u
+
+WIRE_MAJOR: int
+WIRE_MINOR: int
+ALIGN: int
+HEADER_BYTES: int
+COMPONENT_BYTES: int
+ENTRY_BYTES: int
+MAX_RECORD_BYTES: int
+MAX_BATCH_BYTES: int
+MAX_TILES: int
+MAX_TILE_BYTES: int
+MAX_GRID: int
+TILE_BLOCKS: int
+TILE_SIDE: int
+STATUS_FAILED: int
+# Fields of the format's structs: name -> (offset, numpy's name of the type).
+BATCH_FIELDS: dict[str, tuple[int, str]]
+IMAGE_ENTRY_FIELDS: dict[str, tuple[int, str]]
+COMPONENT_ENTRY_FIELDS: dict[str, tuple[int, str]]
+RECORD_FIELDS: dict[str, tuple[int, str]]
+COMPONENT_FIELDS: dict[str, tuple[int, str]]
+
+def cpu_level() -> str: ...
+def read_header(source: Buffer, limits: Limits) -> tuple[Result, HeaderFacts | None, int]: ...
+def decode(
+    source: Buffer, selection: Masks, box: Box | None, limits: Limits, keep_truncated: bool
+) -> tuple[Result, DecodedImage | None]: ...
+
+class BatchExtractor:
+    def __init__(self, num_threads: int) -> None: ...
+    @property
+    def num_threads(self) -> int: ...
+    def decode(
+        self,
+        sources: list[Buffer],
+        are_paths: Sequence[bool],
+        selections: Sequence[Masks],
+        boxes: Sequence[Box | None],
+        limits: Limits,
+        keep_truncated: bool,
+    ) -> int: ...
+    def outcomes(self) -> list[Outcome]: ...
+    def write(self, out: Buffer) -> None: ...
+    def forget(self) -> None: ...
+
+def aligned_empty(size: int) -> NDArray[np.uint8]: ...
+def records(batch: Buffer, deep: bool = False) -> tuple[Fault | None, list[RecordFacts]]: ...
+def records_of_own(batch: Buffer) -> list[RecordFacts]: ...
+def check_record(record: Buffer, deep: bool = False) -> Fault | None: ...
+def join(records: list[Buffer]) -> tuple[Fault | None, NDArray[np.uint8] | None]: ...
+def select(batch: Buffer, selections: Sequence[Masks]) -> tuple[Fault | None, int | None, NDArray[np.uint8] | None]: ...
+def cut(batch: Buffer, boxes: Sequence[Box | None]) -> tuple[Fault | None, int | None, NDArray[np.uint8] | None]: ...
+def describe(record: Buffer) -> Description | None: ...
+def unpack(batch: Buffer) -> tuple[Fault | None, list[UnpackedImage | None]]: ...
+def pack(planes: list[NDArray[np.int16]], facts: HeaderFacts) -> tuple[Result, bytes]: ...
+def bound(headers: list[HeaderFacts], selections: Sequence[Masks], boxes: Sequence[Box | None]) -> tuple[int | None, int]: ...

@@ -1,0 +1,6 @@
+"""Paths that all tests share: `oracle` and `support` are importable by their names."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))

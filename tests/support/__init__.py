@@ -1,0 +1,1 @@
+"""Makers of test data and independent readers that the package is compared with."""
