@@ -98,7 +98,11 @@ class Picture:
         """MCUs that came: of a one-scan file in scan order, else MCU rows complete in every scan, times MCUs a row."""
         if len(self.scans) == 1 and len(self.scans[0].components) == len(self.components):
             return sum(self.scans[0].valid)
+        if {i for scan in self.scans for i in scan.components} != set(range(len(self.components))):
+            return 0
         rows, across = ceil_div(self.height, 8 * self.v_max), ceil_div(self.width, 8 * self.h_max)
+        if len(self.components) == 1:  # A.2.2: its MCU is one block, whatever its factors
+            rows, across = self.components[0].block_rows, self.components[0].block_cols
         return across * sum(all(scan.row_is_complete(self, r) for scan in self.scans) for r in range(rows))
 
     @property
@@ -142,7 +146,7 @@ class ScanReport:
     def row_is_complete(self, picture: Picture, row: int) -> bool:
         """Whether all of the image's MCU row came; a scan of one component counts its own block rows."""
         first, last = row, row + 1
-        if len(self.components) == 1:
+        if len(self.components) == 1 and len(picture.components) > 1:
             component = picture.components[self.components[0]]
             first, last = row * component.v, min((row + 1) * component.v, component.block_rows)
         return all(self.valid[first * self.mcus_across : last * self.mcus_across])

@@ -70,6 +70,7 @@ constexpr const char* kWarnings[kNumWarnings] = {
     "unknown colour transform in the Adobe marker",
     "a component is coded twice: the later scan lies over the earlier one",
     "a restart marker after the last MCU",
+    "a refinement scan with a new coefficient of a size other than 1",
 };
 
 }  // namespace

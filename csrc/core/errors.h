@@ -58,8 +58,9 @@ enum Warning : uint32_t {
   kWarnAdobeTransform = 1u << 10,    // unknown colour transform code in the Adobe marker
   kWarnRepeatedScan = 1u << 11,      // a component coded twice in a sequential file
   kWarnUnexpectedRestart = 1u << 12, // restart marker after the last MCU
+  kWarnRefinementSize = 1u << 13,    // a refinement scan with a new coefficient of a size other than 1
 };
-inline constexpr int kNumWarnings = 13;
+inline constexpr int kNumWarnings = 14;
 
 struct Result {
   Code code = Code::kOk;

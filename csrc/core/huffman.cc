@@ -136,7 +136,7 @@ uint32_t ProgressiveAcTable::first_entry(uint32_t code_length, uint32_t symbol) 
 uint32_t ProgressiveAcTable::refinement_entry(uint32_t code_length, uint32_t symbol) {
   const uint32_t run = symbol >> 4, size = symbol & 15;
   if (size == 0 && run < 15) return kMiss | code_length | run << 8 | code_length << 16 | 63u << 24;
-  return code_length | run << 8 | (size != 0 ? 1u << 12 : 0) | code_length << 16;
+  return code_length | run << 8 | (size != 0 ? 1u << 12 : 0) | (size > 1 ? kOddSize : 0) | code_length << 16;
 }
 
 Result ProgressiveAcTable::build(const HuffmanSpec& spec, bool refinement) {

@@ -73,12 +73,13 @@ struct AcTable {
 };
 
 // AC coefficients of a progressive scan (G.1.2.2). First pass: bits 0-5 length of all, 7 miss, 8-15 step, 16-31 value; an EOB run of
-// one block has step 128. Refinement: bits 0-5 length of code and sign, 8-11 run, 12 new coefficient, 13 its sign is positive.
+// one block has step 128. Refinement: bits 0-5 length of code and sign, 8-11 run, 12 new coefficient, 13 its sign is positive, 14 its size is not 1.
 // Miss with a size field of 0: bits 8-11 of the symbol's run give an EOB run of 2^run + that many bits.
 struct ProgressiveAcTable {
   std::array<uint32_t, 1 << kAcBits> entries;
   CanonicalCode canonical;
 
+  static constexpr uint32_t kOddSize = 1u << 14;
   Result build(const HuffmanSpec& spec, bool refinement);
   static uint32_t first_entry(uint32_t code_length, uint32_t symbol);       // miss form
   static uint32_t refinement_entry(uint32_t code_length, uint32_t symbol);  // without the sign

@@ -25,11 +25,12 @@ uint64_t num_blocks(const Header& header) {
 struct Progress {
   Outcome outcome;
   uint32_t scans = 0;
+  bool one_scan = false;  // there is one scan so far, of all components: MCUs count in its order
   uint64_t one_scan_valid = 0;
   uint32_t complete_rows = ~0u;  // MCU rows that are complete in every scan
 
   void add(const ScanOutcome& o, const Header& header, const ScanHeader& scan, const ScanGeometry& g) {
-    ++scans;
+    one_scan = ++scans == 1 && scan.num_components == header.num_components;
     one_scan_valid = o.valid_mcus;
     if (o.extra_data) outcome.warnings |= kWarnExtraData;
     if (o.loss.ok()) return;
@@ -48,12 +49,13 @@ struct Progress {
     if (outcome.loss.ok()) outcome.loss = loss;
     if (outcome.status == wire::kStatusOk) outcome.status = wire::kStatusTruncated;
     complete_rows = 0;
+    one_scan = false;
   }
 
   void count(const Header& header) {
     if (outcome.status == wire::kStatusOk) {
       outcome.valid_mcus = header.num_mcus();
-    } else if (scans == 1) {
+    } else if (one_scan) {
       outcome.valid_mcus = static_cast<uint32_t>(one_scan_valid);
     } else {
       const uint32_t across = header.num_components == 1 ? header.components[0].block_cols : header.mcus_x;
@@ -230,13 +232,17 @@ bool ImageDecoder::Impl::decode_progressive(ScanHeader scan, const Region& regio
       }
     }
     if (number >= needed.size() || !needed[number++]) {
-      parser.seek(parser.find_marker(scan.data_offset));
+      const uint64_t behind = parser.find_marker(scan.data_offset);
+      // Cut inside: this scan does not matter, but what would have followed may.
+      if (behind == parser.file().size()) progress.lose_all({Code::kDataTruncated, 0, behind});
+      parser.seek(behind);
       continue;
     }
     ScanGeometry geometry;
     const Result started = progressive.start(kernels, parser, scan, store, geometry);
     if (!started.ok()) return fail(started);
     const ScanOutcome o = drive_scan(progressive, source, kernels, parser, scan.data_offset, geometry);
+    if (progressive.odd_size()) parser.warn(kWarnRefinementSize);
     progress.add(o, header, scan, geometry);
     if (!accept(options)) return false;
     parser.seek(o.stopped_early ? parser.find_marker(scan.data_offset) : o.end_offset);

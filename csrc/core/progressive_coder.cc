@@ -196,13 +196,15 @@ uint32_t ProgressiveCoder::run(EntropySource& source, uint32_t x, uint32_t n) {
 }
 
 void ProgressiveCoder::undo(uint32_t x) {
-  // DC kernels and refinement store nothing of an MCU that ran past the end; a first AC pass has stored as it went. DC values behind a
-  // bit pattern that is no code are wrong from there on: that block goes back to zero.
-  if (run_.kind == ProgressiveKind::kDcFirst) {
+  // A refinement of AC coefficients has stored nothing of a block that ran past the end; the other kinds store as they go.
+  if (scan_.ss == 0) {
+    const uint32_t keep = run_.kind == ProgressiveKind::kDcFirst ? 0u : ~(1u << run_.al);
     for (uint32_t i = 0; i < run_.num_steps; ++i) {
       const DcStep& s = steps_[i];
       const uint32_t column = x * s.step + s.first;
-      if (s.row != nullptr && column < s.columns) s.row[static_cast<size_t>(column) * s.stride] = 0;
+      if (s.row == nullptr || column >= s.columns) continue;
+      int16_t& dc = s.row[static_cast<size_t>(column) * s.stride];
+      dc = static_cast<int16_t>(static_cast<uint16_t>(dc) & keep);
     }
   } else if (run_.kind == ProgressiveKind::kAcFirst) {
     int16_t* const block = run_.values + static_cast<size_t>(x) * run_.stride;

@@ -51,6 +51,7 @@ class ProgressiveCoder final : public ScanCoder {
   uint32_t run(EntropySource& source, uint32_t x, uint32_t n) override;
   void undo(uint32_t x) override;
   bool corrupt() const override { return run_.bad_code; }
+  bool odd_size() const { return run_.odd_size; }
 
  private:
   struct Place {

@@ -79,7 +79,7 @@ ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& k
       }
     }
     if (mcu >= total || (complete && end == total)) {
-      out.end_offset = parser.find_marker(at);
+      out.end_offset = at;
       return out;
     }
     bool again = false;  // the same interval once more, behind a doubled marker

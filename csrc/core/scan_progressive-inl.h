@@ -79,7 +79,7 @@ void ac_first(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
     int16_t* const block = run.values + static_cast<size_t>(x) * run.stride;
     uint64_t found = 0;
     uint32_t k = ss;
-    while (k <= se) {
+    for (;;) {
       uint32_t e = entries[r.peek(kAcBits)];
       r.refill();
       int32_t value;
@@ -99,10 +99,13 @@ void ac_first(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
       }
       k += (e >> 8) & 255;
       const int16_t stored = static_cast<int16_t>(static_cast<uint32_t>(value) << al);
-      if (stored != 0) {  // a run past 63 stores at 63, as in libjpeg
+      // A run past the end of the band stores behind it, at 63 at the latest, as in libjpeg; but not if it was read past the end of
+      // the data, since it may stand where an earlier scan has put a coefficient.
+      if (stored != 0 && (k <= se + 1 || !past_end(r, run.end))) {
         block[index[k]] = stored;
         found |= uint64_t{1} << (k < 64 ? 64 - k : 0);
       }
+      if (k > se) break;
     }
     run.history[x] |= found;
     ++x;
@@ -168,7 +171,7 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
     int16_t* const block = run.values + static_cast<size_t>(x) * run.stride;
     const uint64_t history = run.history[x];
     uint64_t rest = band, corrections = 0, found = 0, negative = 0;
-    uint32_t eob_run = run.eob_run;
+    uint32_t eob_run = run.eob_run, symbols = 0;
     if (eob_run == 0) {
       while (rest != 0) {
         uint32_t e = entries[r.peek(kAcBits)];
@@ -190,6 +193,7 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
           }
         }
         r.drop(e & 63);
+        symbols |= e;
         const uint32_t skip = (e >> 8) & 15;
         const uint64_t zeros = ~history & rest;
         const uint32_t num_zeros = static_cast<uint32_t>(std::popcount(zeros));
@@ -219,6 +223,7 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
       break;
     }
     run.eob_run = eob_run;
+    run.odd_size |= (symbols & ProgressiveAcTable::kOddSize) != 0;
     if ((corrections & run.kept) != 0) correct(block, corrections, run.kept, run.al);
     for (uint64_t m = found & run.kept; m != 0; m &= m - 1) {
       const uint64_t one = m & -m;

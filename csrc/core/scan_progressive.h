@@ -32,6 +32,7 @@ struct ProgressiveRun {
   uint32_t mcu_x, mcus;      // as in SequentialRun
   uint8_t ss, se, al;
   bool overrun;              // the last MCU counted as done needed data past `end`
+  bool odd_size;             // a refinement named a new coefficient of a size other than 1
   bool bad_code;             // a bit pattern was no code: the last MCU counted as done is not to be trusted
 
   const DcStep* steps;       // DC scans

@@ -169,6 +169,21 @@ def test_scripts_out_of_order_give_libjpeg_s_coefficients_and_a_warning() -> Non
         assert_same_planes(got.planes, reading.planes)
 
 
+def test_a_new_coefficient_of_another_size_in_a_refinement_counts_as_one_and_is_told() -> None:
+    content = jb.content(8, 8, "gray", "zero")
+    scans = [jb.Scan((0,), 0, 0), jb.Scan((0,), 1, 63, 0, 1), jb.Scan((0,), 1, 63, 1, 0)]
+    stream = jb.encode(content, scans, process="progressive")
+    tokens: list[jb.Token] = [(((1, 0), 0x23), 1, 1), (((1, 0), 0), 0, 0)]
+    tables = jb.choose_tables(tokens, "optimal")
+    data = jb.pack_bits(tokens, {key: table.codes() for key, table in tables.items()})
+    stream = stream.put("DHT", jb.dht(tables), 2).put("ECS", data, 2)
+    want = oracle.decode(stream.to_bytes()).planes
+    assert want[0][oracle.ZIGZAG[3], 0, 0] == 1
+    got = dctload.read_coefficients(stream.to_bytes())
+    assert_same_planes(got.planes, want)
+    assert got.status == "ok" and got.warnings
+
+
 @pytest.mark.skipif(libjpeg.reader() is None, reason=libjpeg.WHY_ABSENT)
 def test_dc_sent_twice_lies_over_the_first_as_in_libjpeg() -> None:
     first, second = (jb.content(48, 48, "gray", "flat", seed=n) for n in (1, 2))

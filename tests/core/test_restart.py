@@ -51,6 +51,7 @@ def assert_damage_is_told(data: bytes, want: list[np.ndarray], valid: int) -> No
     assert got.valid_mcus == valid
     batch = dctload.extract([data], channels="all", truncated="keep", num_threads=1)
     assert batch.status[0] == "damaged"
+    assert dctload.PackedBatch.from_buffer(bytes(batch.buffer)).status == batch.status
     packed = dctload.unpack_reference(batch)[0]
     assert packed is not None and packed.valid_mcus == valid
     assert_same_planes(packed.planes, want, "packed")
@@ -191,6 +192,15 @@ def test_extra_marker_before_the_end_of_image_is_harmless(script: str) -> None:
     data = stream.insert_before("EOI", b"\xff\xd3").to_bytes()
     got = dctload.read_coefficients(data)
     assert got.status == "ok"
+    assert_same_planes(got.planes, content.planes)
+
+
+def test_data_behind_a_marker_after_the_last_mcu_are_told() -> None:
+    """A start of scan whose marker turned into a restart marker must not vanish in silence."""
+    content = jb.content(53, 37, "4:2:0", seed=3)
+    data = jb.encode(content, restart_interval=2).insert_before("EOI", b"\xff\xd2" + bytes(range(40))).to_bytes()
+    got = dctload.read_coefficients(data)
+    assert got.status == "ok" and got.warnings
     assert_same_planes(got.planes, content.planes)
 
 
