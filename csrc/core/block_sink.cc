@@ -13,17 +13,22 @@ void ComponentLayout::set(const Header& header, uint32_t component, const BlockR
   channels = static_cast<uint32_t>(std::popcount(kept));
   slot_bytes = bytes;
   last = 0;
+  std::array<ptrdiff_t, 64> place;  // [frequency]
+  ptrdiff_t next = 0;
   const ptrdiff_t trash = static_cast<ptrdiff_t>(channels) * bytes;
-  const auto place = [&](uint32_t position) -> ptrdiff_t {
-    const uint64_t bit = uint64_t{1} << kZigzag[position];
-    return kept & bit ? std::popcount(kept & (bit - 1)) * bytes : trash;
-  };
-  map[0] = trash;
-  for (uint32_t k = 1; k < 256; ++k) map[k] = k < 128 ? place(std::min(k - 1, 63u)) : trash;  // a run past 63 stores at 63
-  dc_offset = place(0);
-  for (uint32_t k = 1; k < 64; ++k) {
-    if (kept >> kZigzag[k] & 1) last = k;
+  for (uint32_t freq = 0; freq < 64; ++freq) {
+    const bool is_kept = (kept >> freq & 1) != 0;
+    place[freq] = is_kept ? next : trash;
+    next += is_kept ? bytes : 0;
   }
+  map[0] = trash;
+  for (uint32_t k = 1; k <= 64; ++k) {
+    map[k] = place[kZigzag[k - 1]];
+    if (k > 1 && map[k] != trash) last = k - 1;
+  }
+  std::fill(map.begin() + 65, map.begin() + 128, map[64]);  // a run past 63 stores at 63
+  std::fill(map.begin() + 128, map.end(), trash);           // behind an EOB
+  dc_offset = place[0];
   columns.assign(static_cast<size_t>(header.mcus_x) * header.components[component].h, kOutside);
 }
 

@@ -54,93 +54,100 @@ void decode_sequential(SequentialRun& run) {
   size_t x = 0;  // MCU
   const DcTable* dc_table = s->dc;
   bool bad = false;
+  uint32_t d = dc_table->entries[r.peek(kDcBits)];
 
   do {
-      // The next block's DC table is fetched a block ahead: its address must not wait for two loads after a mispredicted block end.
-      const BlockStep* const next_step = s->next;
-      const DcTable* const next_dc_table = next_step->dc;
-      const AcTable& ac = *s->ac;
-      uint32_t d = dc_table->entries[r.peek(kDcBits)];
-      r.refill();
-      if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*dc_table, r.bits, bad);
-      // DC sums wrap like libjpeg's: added as unsigned, stored as 16 bits.
-      const int32_t dc = static_cast<int32_t>(static_cast<uint32_t>(*s->prediction) +
-                                              static_cast<uint32_t>(BitReader::value(r.bits, d >> 8, d >> 16)));
-      *s->prediction = dc;
-      r.drop(d);
+    // Where a block ends is mispredicted each time, and the chain of lookups starts anew there. So nothing stands in its way: the next
+    // block's DC table is fetched a block ahead, each lookup is issued before what the last one found is put away.
+    const BlockStep* const next_step = s->next;
+    const DcTable* const next_dc_table = next_step->dc;
+    const AcTable& ac = *s->ac;
+    r.refill();
+    if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*dc_table, r.bits, bad);
+    const uint64_t dc_bits = r.bits;
+    r.drop(d);
+    uint64_t e = ac.pairs[r.peek(kAcBits)];
+    // DC sums wrap like libjpeg's: added as unsigned, stored as 16 bits.
+    const int32_t dc = static_cast<int32_t>(static_cast<uint32_t>(*s->prediction) +
+                                            static_cast<uint32_t>(BitReader::value(dc_bits, d >> 8, d >> 16)));
+    *s->prediction = dc;
 
-      uint32_t k = 1;
-      const uint32_t column = s->columns[x * s->step];
-      if (column != kOutside) {
-        uint8_t* const block = s->row + column;
-        const ptrdiff_t* const map = s->map;
-        const uint32_t last = s->last;
-        store16(block + s->dc_offset, static_cast<uint64_t>(dc));
-        while (k <= last) {
-          // Two lookups a refill: hits take at most 10 bits, so 36 are left for the next index.
-          uint64_t e = ac.pairs[r.peek(kAcBits)];
-          r.refill();
-          if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
-          {
-            const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
-            if (k2 > last) goto leave;
-            store16(block + map[k + ((e >> 8) & 255)], e >> 16);
-            store16(block + map[k2], e >> 32);
-            r.drop(e);
-            k = k2;
-          }
-          e = ac.pairs[r.peek(kAcBits)];
-          if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
-          {
-            const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
-            if (k2 > last) goto leave;
-            store16(block + map[k + ((e >> 8) & 255)], e >> 16);
-            store16(block + map[k2], e >> 32);
-            r.drop(e);
-            k = k2;
-          }
-          continue;
-
-        leave: {
-          const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + static_cast<uint32_t>(e >> 56);
-          store16(block + map[k1], e >> 16);
-          if (ends_block(k2)) {
-            store16(block + map[k2], e >> 32);
-            r.drop(e);
-            k = k2;
-          } else {  // the block ended at 63 inside the pair
-            r.drop(e >> 48);
-            k = k1;
-          }
-          continue;
-        }
-
-        miss:
-          uint32_t m = static_cast<uint32_t>(e);
-          if (DCTLOAD_UNLIKELY(((m >> 16) & 63) == 0)) m = long_ac_code(ac, r.bits, bad);
-          const int32_t value = BitReader::value(r.bits, m >> 16, m >> 24);
-          r.drop(m & 63);
-          k += (m >> 8) & 255;
-          store16(block + map[k], static_cast<uint64_t>(value));
-        }
-      }
-      while (k <= 63) {
-        uint64_t e = ac.skips[r.bits >> skip_shift];
+    uint32_t k = 1;
+    const uint32_t column = s->columns[x * s->step];
+    if (column != kOutside) {
+      uint8_t* const block = s->row + column;
+      const ptrdiff_t* const map = s->map;
+      const uint32_t last = s->last;
+      store16(block + s->dc_offset, static_cast<uint64_t>(dc));
+      while (k <= last) {
+        // Two lookups a refill: hits take at most 10 bits, so 36 are left for the next index.
         r.refill();
-        uint32_t next = k + static_cast<uint32_t>(e >> 6);
-        while (next <= 63) {
+        if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
+        {
+          const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
+          if (k2 > last) goto leave;
+          store16(block + map[k + ((e >> 8) & 255)], e >> 16);
+          store16(block + map[k2], e >> 32);
           r.drop(e);
-          k = next;
-          e = ac.skips[r.bits >> skip_shift];
-          r.refill();
-          next = k + static_cast<uint32_t>(e >> 6);
+          k = k2;
         }
-        if (ends_block(next)) {
+        e = ac.pairs[r.peek(kAcBits)];
+        if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
+        {
+          const uint32_t k2 = k + static_cast<uint32_t>(e >> 56);
+          if (k2 > last) goto leave;
+          store16(block + map[k + ((e >> 8) & 255)], e >> 16);
+          store16(block + map[k2], e >> 32);
           r.drop(e);
+          k = k2;
+        }
+        e = ac.pairs[r.peek(kAcBits)];
+        continue;
+
+      leave: {
+        const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + static_cast<uint32_t>(e >> 56);
+        if (ends_block(k2)) {
+          r.drop(e);
+          k = k2;
+          store16(block + map[k1], e >> 16);
+          store16(block + map[k2], e >> 32);
           break;
         }
-        k += first_symbol(r, ac, bad);
+        r.drop(e >> 48);  // the block ended at 63 inside the pair
+        k = k1;
+        store16(block + map[k1], e >> 16);
+        e = ac.pairs[r.peek(kAcBits)];
+        continue;
       }
+
+      miss:
+        uint32_t m = static_cast<uint32_t>(e);
+        if (DCTLOAD_UNLIKELY(((m >> 16) & 63) == 0)) m = long_ac_code(ac, r.bits, bad);
+        const uint64_t value_bits = r.bits;
+        r.drop(m & 63);
+        e = ac.pairs[r.peek(kAcBits)];
+        k += (m >> 8) & 255;
+        store16(block + map[k], static_cast<uint64_t>(BitReader::value(value_bits, m >> 16, m >> 24)));
+      }
+    }
+    while (k <= 63) {
+      e = ac.skips[r.bits >> skip_shift];
+      r.refill();
+      uint32_t next = k + static_cast<uint32_t>(e >> 6);
+      while (next <= 63) {
+        r.drop(e);
+        k = next;
+        e = ac.skips[r.bits >> skip_shift];
+        r.refill();
+        next = k + static_cast<uint32_t>(e >> 6);
+      }
+      if (ends_block(next)) {
+        r.drop(e);
+        break;
+      }
+      k += first_symbol(r, ac, bad);
+    }
+    d = next_dc_table->entries[r.peek(kDcBits)];
     x += s->left == 0;
     if (DCTLOAD_UNLIKELY(r.at > stop)) {  // finish this MCU
       not_done = (blocks - 1 - s->left) / run.num_steps;
