@@ -44,7 +44,9 @@ inline uint32_t first_symbol(BitReader& r, const AcTable& ac, bool& bad) {
   return (m >> 8) & 255;
 }
 
-void decode_sequential(SequentialRun& run) {
+// kDcOnly: no block keeps anything behind DC.
+template <bool kDcOnly>
+void decode_blocks(SequentialRun& run) {
   BitReader r(run.position);
   const BlockStep* s = run.steps;
   const uint8_t* stop = run.stop;
@@ -66,7 +68,7 @@ void decode_sequential(SequentialRun& run) {
     if (DCTLOAD_UNLIKELY(d == 0)) d = long_dc_code(*dc_table, r.bits, bad);
     const uint64_t dc_bits = r.bits;
     r.drop(d);
-    uint64_t e = ac.pairs[r.peek(kAcBits)];
+    uint64_t e = kDcOnly ? ac.skips[r.bits >> skip_shift] : ac.pairs[r.peek(kAcBits)];
     // DC sums wrap like libjpeg's: added as unsigned, stored as 16 bits.
     const int32_t dc = static_cast<int32_t>(static_cast<uint32_t>(*s->prediction) +
                                             static_cast<uint32_t>(BitReader::value(dc_bits, d >> 8, d >> 16)));
@@ -79,7 +81,7 @@ void decode_sequential(SequentialRun& run) {
       const ptrdiff_t* const map = s->map;
       const uint32_t last = s->last;
       store16(block + s->dc_offset, static_cast<uint64_t>(dc));
-      while (k <= last) {
+      while (!kDcOnly && k <= last) {
         // Two lookups a refill: hits take at most 10 bits, so 36 are left for the next index.
         r.refill();
         if (DCTLOAD_UNLIKELY(e & kMiss)) goto miss;
@@ -130,22 +132,23 @@ void decode_sequential(SequentialRun& run) {
         store16(block + map[k], static_cast<uint64_t>(BitReader::value(value_bits, m >> 16, m >> 24)));
       }
     }
-    while (k <= 63) {
-      e = ac.skips[r.bits >> skip_shift];
-      r.refill();
-      uint32_t next = k + static_cast<uint32_t>(e >> 6);
-      while (next <= 63) {
-        r.drop(e);
-        k = next;
-        e = ac.skips[r.bits >> skip_shift];
+    if (k <= 63) {
+      if (!kDcOnly) e = ac.skips[r.bits >> skip_shift];
+      for (;;) {
         r.refill();
-        next = k + static_cast<uint32_t>(e >> 6);
+        const uint32_t next = k + static_cast<uint32_t>(e >> 6);
+        if (next <= 63) {
+          r.drop(e);
+          k = next;
+        } else if (ends_block(next)) {
+          r.drop(e);
+          break;
+        } else {
+          k += first_symbol(r, ac, bad);
+          if (k > 63) break;
+        }
+        e = ac.skips[r.bits >> skip_shift];
       }
-      if (ends_block(next)) {
-        r.drop(e);
-        break;
-      }
-      k += first_symbol(r, ac, bad);
     }
     d = next_dc_table->entries[r.peek(kDcBits)];
     x += s->left == 0;
@@ -162,6 +165,8 @@ void decode_sequential(SequentialRun& run) {
   run.mcus = not_done;
   run.bad_code |= bad;
 }
+
+void decode_sequential(SequentialRun& run) { run.dc_only ? decode_blocks<true>(run) : decode_blocks<false>(run); }
 
 }  // namespace
 }  // namespace dctload

@@ -34,6 +34,7 @@ struct SequentialRun {
   uint32_t num_steps;
   uint32_t mcus;            // at most this many; on return those not done
   int skip_shift;           // 64 - index bits of AcTable::skips
+  bool dc_only;             // no step keeps anything behind DC
   bool bad_code;            // set when a bit pattern was no code
 };
 

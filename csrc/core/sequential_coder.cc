@@ -49,6 +49,7 @@ Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const Scan
   }
   outside_.assign(size_t{geometry.cols} * 4, kOutside);
   // Measured: 10 index bits where coefficients are kept, 11 where only lengths are looked up.
+  dc_only_ = dc_only;
   const int skip_bits = dc_only ? kMaxSkipBits : kAcBits;
   skip_shift_ = 64 - skip_bits;
   bool dc_built[4] = {}, ac_built[4] = {};
@@ -81,7 +82,7 @@ void SequentialCoder::begin_row(uint32_t row) {
 
 uint32_t SequentialCoder::run(EntropySource& source, uint32_t x, uint32_t n) {
   for (uint32_t i = 0; i < num_steps_; ++i) steps_[i].columns = column(i, x);
-  SequentialRun run{source.position(), source.stop(), steps_.data(), num_steps_, n, skip_shift_, false};
+  SequentialRun run{source.position(), source.stop(), steps_.data(), num_steps_, n, skip_shift_, dc_only_, false};
   kernels_->sequential(run);
   source.position() = run.position;
   bad_code_ |= run.bad_code;

@@ -47,7 +47,7 @@ class SequentialCoder final : public ScanCoder {
   std::vector<uint32_t> outside_;              // the columns of a row that nobody keeps
   uint32_t num_steps_ = 0;
   int skip_shift_ = 0;
-  bool bad_code_ = false;
+  bool dc_only_ = false, bad_code_ = false;
 };
 
 }  // namespace dctload

@@ -1,0 +1,274 @@
+// Many images at once: the same bytes from any number of threads, batch after batch, whatever fails in between. Also run under
+// ThreadSanitizer: `make tsan`.
+#include "batch.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "check.h"
+#include "jpeg_writer.h"
+#include "wire_io.h"
+
+using namespace dctload;
+using namespace dctload::testing;
+
+namespace {
+
+constexpr Selection k24{0x0F0F0F0F, 0x0303, 0x0303};
+
+// Baseline, progressive and restart files of several layouts, from a pixel to some hundred blocks.
+std::vector<Bytes> files() {
+  std::vector<Bytes> out;
+  const std::vector<std::vector<std::pair<int, int>>> layouts = {
+      {{1, 1}}, {{2, 2}, {1, 1}, {1, 1}}, {{1, 1}, {1, 1}, {1, 1}}, {{2, 1}, {1, 1}}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}};
+  uint32_t seed = 0;
+  for (const auto& layout : layouts) {
+    for (const auto& [width, height] : {std::pair{1u, 1u}, {120u, 90u}, {200u, 64u}, {17u, 333u}}) {
+      const Picture picture = make_picture(width, height, layout, ++seed);
+      Coding coding;
+      coding.restart_interval = seed % 3 == 0 ? 4 : 0;
+      coding.progressive = seed % 2 == 0;
+      if (coding.progressive) coding.scans = usual_progression(static_cast<uint32_t>(layout.size()));
+      out.push_back(write_jpeg(picture, coding).bytes);
+    }
+  }
+  return out;
+}
+
+Request request(std::span<const uint8_t> bytes, uint32_t seed = 0) {
+  Request r;
+  r.bytes = bytes;
+  if (seed % 2 == 1) r.selection = k24;
+  if (seed % 3 == 2) {
+    r.has_region = true;
+    r.region = {seed % 40, seed % 30, 32, 50};
+  }
+  return r;
+}
+
+// A batch may begin at any multiple of 16, which a vector of bytes does not promise.
+struct Batch {
+  explicit Batch(size_t size) : storage(size + 16), bytes(storage.data() + (-reinterpret_cast<uintptr_t>(storage.data()) & 15), size) {}
+  std::vector<uint8_t> storage;
+  std::span<uint8_t> bytes;
+};
+
+Bytes extract(Extractor& extractor, std::span<const Request> requests, const DecodeOptions& options = {}) {
+  const uint64_t size = extractor.decode(requests, options);
+  Batch batch(size);
+  extractor.write(batch.bytes.data());
+  return {batch.bytes.begin(), batch.bytes.end()};
+}
+
+void check_sound(const Bytes& batch) {
+  const WireFault fault = check_batch(batch, true);
+  CHECK_EQ(fault.what == nullptr ? "" : fault.what, "");
+}
+
+// A file in the system's folder for such things, gone with the object.
+class TemporaryFile {
+ public:
+  TemporaryFile(const char* name, const Bytes& content)
+      : path_((std::filesystem::temp_directory_path() / (std::string("dctload-batch-test-") + std::to_string(std::random_device{}()) + name))
+                  .string()) {
+    std::FILE* const file = std::fopen(path_.c_str(), "wb");
+    REQUIRE(file != nullptr);
+    CHECK_EQ(std::fwrite(content.data(), 1, content.size(), file), content.size());
+    std::fclose(file);
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Request path_request(const std::string& path) {
+  Request r;
+  r.is_path = true;
+  r.path = path;
+  return r;
+}
+
+}  // namespace
+
+TEST(any_number_of_threads_gives_the_same_bytes) {
+  const std::vector<Bytes> data = files();
+  std::vector<Request> requests;
+  for (uint32_t i = 0; i < 120; ++i) requests.push_back(request(data[i % data.size()], i));
+  Extractor one(1);
+  CHECK_EQ(one.num_threads(), 1u);
+  const Bytes want = extract(one, requests);
+  check_sound(want);
+  for (unsigned threads = 2; threads <= 8; ++threads) {
+    Extractor many(threads);
+    CHECK_EQ(many.num_threads(), threads);
+    CHECK(extract(many, requests) == want);
+    for (size_t i = 0; i < requests.size(); ++i) CHECK_EQ(many.outcome(i).result.code, one.outcome(i).result.code);
+  }
+  CHECK(Extractor(0).num_threads() >= 1);
+}
+
+TEST(a_batch_is_the_join_of_batches_of_one) {
+  const std::vector<Bytes> data = files();
+  std::vector<Request> requests;
+  for (uint32_t i = 0; i < data.size(); ++i) requests.push_back(request(data[i], i));
+  Extractor extractor(3);
+  std::vector<Bytes> records;
+  for (const Request& r : requests) {
+    const Bytes batch = extract(extractor, std::span(&r, 1));
+    wire::BatchHeader head;
+    std::memcpy(&head, batch.data(), sizeof head);
+    records.emplace_back(batch.begin() + head.first_record, batch.end());
+  }
+  const std::vector<std::span<const uint8_t>> spans(records.begin(), records.end());
+  Bytes joined(joined_bytes(spans));
+  join(spans, joined.data());
+  CHECK(extract(extractor, requests) == joined);
+}
+
+TEST(an_extractor_serves_many_batches_of_changing_size) {
+  const std::vector<Bytes> data = files();
+  Extractor one(1), four(4);
+  Random random(3);
+  for (int round = 0; round < 60; ++round) {
+    std::vector<Request> requests;
+    for (uint32_t n = random.below(round % 5 == 0 ? 40 : 6); n > 0; --n) {
+      requests.push_back(request(data[random.below(static_cast<uint32_t>(data.size()))], random.below(6)));
+    }
+    const Bytes batch = extract(four, requests);
+    CHECK(batch == extract(one, requests));
+    check_sound(batch);
+  }
+}
+
+TEST(a_batch_of_nothing_is_a_header) {
+  Extractor extractor(2);
+  const Bytes batch = extract(extractor, {});
+  CHECK_EQ(batch.size(), wire::kHeaderBytes);
+  check_sound(batch);
+}
+
+TEST(a_batch_may_be_written_more_than_once) {
+  const std::vector<Bytes> data = files();
+  std::vector<Request> requests;
+  for (const Bytes& bytes : data) requests.push_back(request(bytes));
+  Extractor extractor(2);
+  const uint64_t size = extractor.decode(requests, {});
+  Batch first(size), second(size);
+  extractor.write(first.bytes.data());
+  extractor.write(second.bytes.data());
+  CHECK(std::equal(first.bytes.begin(), first.bytes.end(), second.bytes.begin()));
+}
+
+TEST(failing_images_leave_the_others_as_they_are) {
+  const std::vector<Bytes> data = files();
+  const Bytes text = {'h', 'e', 'l', 'l', 'o'};
+  Bytes cut = data[9];
+  cut.resize(cut.size() * 2 / 3);
+  const Bytes headless(data[5].begin(), data[5].begin() + 30);
+  std::vector<Request> requests;
+  std::vector<Code> codes;
+  for (uint32_t i = 0; i < data.size(); ++i) {
+    requests.push_back(request(data[i]));
+    codes.push_back(Code::kOk);
+    switch (i % 5) {
+      case 0: requests.push_back(request(text)); codes.push_back(Code::kNotJpeg); break;
+      case 1: requests.push_back(request(cut)); codes.push_back(Code::kDataTruncated); break;
+      case 2: requests.push_back(request(headless)); codes.push_back(Code::kNoImage); break;
+      case 3: requests.push_back(request({})); codes.push_back(Code::kNotJpeg); break;
+      default:
+        requests.push_back(request(data[i]));
+        requests.back().has_region = true;
+        requests.back().region = {5000, 0, 10, 10};
+        codes.push_back(Code::kRegionOutside);
+    }
+  }
+  Extractor one(1), five(5);
+  const Bytes want = extract(one, requests), got = extract(five, requests);
+  CHECK(got == want);
+  check_sound(got);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    CHECK_EQ(five.outcome(i).result.code, codes[i]);
+    CHECK_EQ(five.outcome(i).status == wire::kStatusFailed, codes[i] != Code::kOk);
+  }
+  // With keep_truncated the cut ones are there too.
+  const Bytes kept = extract(five, requests, {{}, true});
+  check_sound(kept);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const bool is_cut = codes[i] == Code::kDataTruncated;
+    CHECK_EQ(five.outcome(i).result.code, is_cut ? Code::kOk : codes[i]);
+    if (is_cut) CHECK_EQ(five.outcome(i).status, wire::kStatusTruncated);
+  }
+  CHECK(extract(five, requests) == want);
+}
+
+TEST(limits_hold_for_each_image) {
+  const std::vector<Bytes> data = files();
+  std::vector<Request> requests;
+  for (const Bytes& bytes : data) requests.push_back(request(bytes));
+  DecodeOptions options;
+  options.limits.pixels = 120 * 90;
+  Extractor extractor(2);
+  check_sound(extract(extractor, requests, options));
+  for (size_t i = 0; i < data.size(); ++i) {
+    CHECK_EQ(extractor.outcome(i).result.code, i % 4 == 2 ? Code::kLimitPixels : Code::kOk);  // of 200 x 64
+  }
+}
+
+TEST(paths_give_the_bytes_of_their_files) {
+  std::vector<Bytes> data = files();
+  // Longer than the first piece that is read of a file.
+  data.push_back(write_jpeg(make_picture(800, 600, {{1, 1}, {1, 1}, {1, 1}}, 7, {60, 1023, 1023})).bytes);
+  CHECK(data.back().size() > 600000);
+  std::vector<std::unique_ptr<TemporaryFile>> stored;
+  std::vector<Request> by_bytes, by_path;
+  for (uint32_t i = 0; i < data.size(); ++i) {
+    stored.push_back(std::make_unique<TemporaryFile>(".jpg", data[i]));
+    by_bytes.push_back(request(data[i]));
+    by_path.push_back(path_request(stored.back()->path()));
+  }
+  Extractor extractor(4);
+  const Bytes want = extract(extractor, by_bytes);
+  CHECK(extract(extractor, by_path) == want);
+  CHECK(extract(extractor, by_path) == want);  // with the buffers of the first time
+
+  DecodeOptions options;
+  options.limits.bytes = data.back().size() - 1;
+  extract(extractor, by_path, options);
+  CHECK_EQ(extractor.outcome(data.size() - 1).result.code, Code::kLimitBytes);
+  CHECK_EQ(extractor.outcome(0).result.code, Code::kOk);
+}
+
+TEST(a_path_that_cannot_be_read_fails_alone) {
+  const TemporaryFile good(".jpg", files()[1]), empty(".empty", {});
+  const std::vector<Request> requests = {path_request(good.path()), path_request(good.path() + ".none"), path_request(empty.path()),
+                                         path_request(std::filesystem::temp_directory_path().string()), path_request(""),
+                                         path_request(good.path())};
+  Extractor extractor(3);
+  check_sound(extract(extractor, requests));
+  const Code codes[] = {Code::kOk, Code::kIo, Code::kNotJpeg, Code::kIo, Code::kIo, Code::kOk};
+  for (size_t i = 0; i < requests.size(); ++i) CHECK_EQ(extractor.outcome(i).result.code, codes[i]);
+}
+
+TEST(extractors_work_beside_each_other) {
+  const std::vector<Bytes> data = files();
+  std::vector<Request> requests;
+  for (uint32_t i = 0; i < data.size(); ++i) requests.push_back(request(data[i], i));
+  Extractor first(1);
+  const Bytes want = extract(first, requests);
+  std::vector<std::thread> threads;
+  for (unsigned n = 1; n <= 3; ++n) {
+    threads.emplace_back([&, n] {
+      Extractor own(n);
+      for (int round = 0; round < 4; ++round) CHECK(extract(own, requests) == want);
+    });
+  }
+  for (std::thread& t : threads) t.join();
+}
+
+TEST_MAIN()
