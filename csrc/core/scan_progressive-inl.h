@@ -165,12 +165,19 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
   uint32_t& x = run.mcu_x;
   const uint32_t* const entries = run.ac->entries.data();
   const uint64_t band = ~uint64_t{0} >> run.ss & ~uint64_t{0} << (63 - run.se);
-  const int16_t bit = static_cast<int16_t>(1 << run.al);
+  const uint64_t kept = run.kept;
+  const uint32_t scratch = static_cast<uint32_t>(std::popcount(kept));
+  const int32_t bit = 1 << run.al;
+  const auto place = [&](uint64_t position) {
+    return (kept & position) != 0 ? static_cast<uint32_t>(std::popcount(kept & (position - 1))) : scratch;
+  };
   bool bad = false;
   do {
     int16_t* const block = run.values + static_cast<size_t>(x) * run.stride;
     const uint64_t history = run.history[x];
-    uint64_t rest = band, corrections = 0, found = 0, negative = 0;
+    uint64_t rest = band, corrections = 0, found = 0;
+    uint64_t behind = 0;  // a new coefficient past the end of the band, and its value
+    int32_t behind_value = 0;
     uint32_t eob_run = run.eob_run, symbols = 0;
     if (eob_run == 0) {
       while (rest != 0) {
@@ -195,41 +202,41 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
         r.drop(e & 63);
         symbols |= e;
         const uint32_t skip = (e >> 8) & 15;
+        const uint64_t is_new = uint64_t{0} - ((e >> 12) & 1);  // not so for a run of 16 zeros
+        const int32_t negative = static_cast<int32_t>((e >> 13) & 1) - 1;
+        const int32_t value = ((bit ^ negative) - negative) & static_cast<int32_t>(is_new);
         const uint64_t zeros = ~history & rest;
         const uint32_t num_zeros = static_cast<uint32_t>(std::popcount(zeros));
-        uint64_t target = 0, passed = rest;
+        uint64_t passed = rest;
         if (skip < num_zeros) {
-          target = deposit(uint64_t{1} << (num_zeros - 1 - skip), zeros);
+          const uint64_t target = deposit(uint64_t{1} << (num_zeros - 1 - skip), zeros);
           passed = rest & ~((target << 1) - 1);
           rest &= target - 1;
+          block[place(target)] = static_cast<int16_t>(value);  // it was zero, and stays so where nothing is new
+          found |= target & is_new;
         } else {  // the band ends first: libjpeg stores behind it, at 63 at the latest
-          target = uint64_t{1} << (run.se < 63 ? 62 - run.se : 0);
+          behind = (uint64_t{1} << (run.se < 63 ? 62 - run.se : 0)) & is_new;
+          behind_value = value;
           rest = 0;
         }
         corrections |= take_corrections(r, history & passed);
-        if ((e & 1u << 12) != 0) {
-          found |= target;
-          if ((e & 1u << 13) == 0) negative |= target;
-        }
       }
     }
     if (eob_run > 0) {
       corrections |= take_corrections(r, history & rest);
       --eob_run;
     }
-    if (past_end(r, run.end)) {
+    if (past_end(r, run.end)) {  // nothing of this block counts
+      for (; found != 0; found &= found - 1) block[place(found & -found)] = 0;
       run.overrun = true;
       ++x;
       break;
     }
     run.eob_run = eob_run;
     run.odd_size |= (symbols & ProgressiveAcTable::kOddSize) != 0;
-    if ((corrections & run.kept) != 0) correct(block, corrections, run.kept, run.al);
-    for (uint64_t m = found & run.kept; m != 0; m &= m - 1) {
-      const uint64_t one = m & -m;
-      block[std::popcount(run.kept & (one - 1))] = static_cast<int16_t>((negative & one) != 0 ? -bit : bit);
-    }
-    run.history[x] = history | found;
+    if ((corrections & kept) != 0) correct(block, corrections, kept, run.al);
+    if (DCTLOAD_UNLIKELY(behind != 0)) block[place(behind)] = static_cast<int16_t>(behind_value);
+    run.history[x] = history | found | behind;
     ++x;
   } while (x != x_end && r.at <= run.stop && !bad);
   run.bad_code |= bad;
