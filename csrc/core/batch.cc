@@ -24,12 +24,9 @@
 namespace dctload {
 namespace {
 
-// Runs one function on all threads at a time; the caller is one of them.
+// Runs one function on several threads at a time; the caller is one of them. Threads start when they are first needed.
 class Crew {
  public:
-  explicit Crew(unsigned size) {
-    for (unsigned i = 1; i < size; ++i) threads_.emplace_back([this, i] { work(i); });
-  }
   ~Crew() {
     {
       const std::lock_guard lock(mutex_);
@@ -38,14 +35,15 @@ class Crew {
     wake_.notify_all();
     for (std::thread& t : threads_) t.join();
   }
-  unsigned size() const { return static_cast<unsigned>(threads_.size()) + 1; }
 
-  // `job(worker)` on every thread; returns when all are done.
-  void run(const std::function<void(unsigned)>& job) {
-    if (threads_.empty()) return job(0);
+  // `job(worker)` on threads 0 (the caller) to size - 1; returns when all are done.
+  void run(unsigned size, const std::function<void(unsigned)>& job) {
+    if (size <= 1) return job(0);
+    while (threads_.size() + 1 < size) threads_.emplace_back([this, i = static_cast<unsigned>(threads_.size()) + 1] { work(i); });
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
+      size_ = size;
       running_ = threads_.size();
       ++round_;
     }
@@ -66,9 +64,9 @@ class Crew {
         wake_.wait(lock, [&] { return stop_ || round_ != seen; });
         if (stop_) return;
         seen = round_;
-        job = job_;
+        job = worker < size_ ? job_ : nullptr;
       }
-      (*job)(worker);
+      if (job != nullptr) (*job)(worker);
       const std::lock_guard lock(mutex_);
       if (--running_ == 0) done_.notify_one();
     }
@@ -78,9 +76,10 @@ class Crew {
   std::condition_variable wake_, done_;
   const std::function<void(unsigned)>* job_ = nullptr;
   size_t running_ = 0;
+  unsigned size_ = 0;
   uint64_t round_ = 0;
   bool stop_ = false;
-  std::vector<std::thread> threads_;  // last: they start when all the rest is there
+  std::vector<std::thread> threads_;
 };
 
 // Cores that this process may run on.
@@ -122,12 +121,11 @@ struct Extractor::Impl {
     std::vector<uint8_t> file;
   };
 
-  Impl(const Kernels& level, unsigned num_threads) : kernels(level), crew(num_threads) {
-    for (unsigned i = 0; i < crew.size(); ++i) workers.emplace_back(kernels);
-  }
+  Impl(const Kernels& level, unsigned threads) : kernels(level), num_threads(threads) {}
 
   const Kernels& kernels;
-  std::deque<Worker> workers;
+  const unsigned num_threads;
+  std::deque<Worker> workers;     // as many as a batch has needed so far
   std::deque<PackedImage> images;  // kept from batch to batch, with their tables
   size_t count = 0;
   Crew crew;
@@ -157,15 +155,17 @@ Extractor::Extractor(unsigned num_threads) {
 
 Extractor::~Extractor() = default;
 
-unsigned Extractor::num_threads() const { return impl_->crew.size(); }
+unsigned Extractor::num_threads() const { return impl_->num_threads; }
 
 uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOptions& options) {
   Impl& d = *impl_;
   for (Impl::Worker& w : d.workers) w.decoder.release();
   if (d.images.size() < requests.size()) d.images.resize(requests.size());
   d.count = requests.size();
+  const unsigned size = static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(requests.size(), 1)));
+  while (d.workers.size() < size) d.workers.emplace_back(d.kernels);
   std::atomic<size_t> next = 0;
-  d.crew.run([&](unsigned worker) {
+  d.crew.run(size, [&](unsigned worker) {
     for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < requests.size();) {
       d.decode_one(d.workers[worker], requests[i], options, d.images[i]);
     }
@@ -190,7 +190,7 @@ void Extractor::write(uint8_t* out) {
     at += records[i].size();
   }
   std::atomic<size_t> next = 0;
-  d.crew.run([&](unsigned) {
+  d.crew.run(static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(d.count, 1))), [&](unsigned) {
     for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < d.count;) {
       d.images[i].write(d.kernels, out + (records[i].data() - out));
     }
