@@ -94,22 +94,19 @@ unsigned available_cores() {
 // A whole file into `buffer`, which only grows. One byte more than the limit is enough to tell that it is passed.
 Result read_file(const std::string& path, uint64_t limit, std::vector<uint8_t>& buffer, size_t& size) {
   size = 0;
-  std::FILE* const file = std::fopen(path.c_str(), "rb");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(std::fopen(path.c_str(), "rb"), &std::fclose);
+  std::FILE* const file = opened.get();
   if (file == nullptr) return {Code::kIo, static_cast<uint32_t>(errno), 0};
   std::setvbuf(file, nullptr, _IONBF, 0);
-  Result result;
-  for (;;) {
+  while (size <= limit) {
     if (size == buffer.size()) buffer.resize(std::max<size_t>(buffer.size() * 2, 1 << 18));
-    const size_t got = std::fread(buffer.data() + size, 1, buffer.size() - size, file);
+    const size_t wanted = buffer.size() - size, got = std::fread(buffer.data() + size, 1, wanted, file);
     size += got;
-    if (got == 0) {
-      if (std::ferror(file)) result = {Code::kIo, static_cast<uint32_t>(errno), size};
-      break;
-    }
-    if (size > limit) break;
+    if (got == wanted) continue;
+    if (std::ferror(file)) return {Code::kIo, static_cast<uint32_t>(errno), size};
+    break;
   }
-  std::fclose(file);
-  return result;
+  return {};
 }
 
 }  // namespace
@@ -125,7 +122,7 @@ struct Extractor::Impl {
 
   const Kernels& kernels;
   const unsigned num_threads;
-  std::deque<Worker> workers;     // as many as a batch has needed so far
+  std::deque<Worker> workers;      // as many as a batch has needed so far
   std::deque<PackedImage> images;  // kept from batch to batch, with their tables
   size_t count = 0;
   Crew crew;

@@ -6,10 +6,10 @@
 #include <span>
 #include <string>
 
+#include "decode_limits.h"
 #include "errors.h"
 #include "header.h"
 #include "image.h"
-#include "decode_limits.h"
 #include "selection.h"
 
 namespace dctload {

@@ -1,5 +1,5 @@
-// The bit buffer, included by every kernel file. Top-aligned: the next bit is the highest. All functions are local to the file that
-// includes this one, since the same code is compiled for several CPU levels.
+// The bit buffer, included by every kernel file. Top-aligned: the next bit is the highest. All functions are local to the file
+// that includes this one, since the same code is compiled for several CPU levels.
 #pragma once
 
 #include <bit>
@@ -33,7 +33,8 @@ struct BitReader {
   explicit BitReader(const BitPosition& p) : bits(p.bits), count(p.count), at(p.at) { refill(); }
   void save(BitPosition& p) const { p = {bits, count & 63, at}; }
 
-  // At least 56 bits afterwards. Look up first, refill, then consume: the refill then stays out of the chain from symbol to symbol.
+  // At least 56 bits afterwards. Look up first, refill, then consume: the refill then stays out of the chain from symbol to
+  // symbol.
   void refill() {
     bits |= big_endian64(at) >> (count & 63);
     at += ((count ^ 63) >> 3) & 7;

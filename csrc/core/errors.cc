@@ -16,7 +16,8 @@ constexpr CodeInfo kCodes[] = {
     {"ok", "all is well", ""},
     {"io_error", "the file cannot be read", "check that it exists and that you may read it"},
     {"not_jpeg", "this is not a JPEG file", "convert it to JPEG first, or take it out of the list"},
-    {"no_image", "the stream holds no image: it ends before a frame or before its first scan", "get the file again from its source"},
+    {"no_image", "the stream holds no image: it ends before a frame or before its first scan",
+     "get the file again from its source"},
     {"arithmetic", "arithmetic coding is not supported", "transcode losslessly to Huffman coding (jpegtran -optimize)"},
     {"lossless", "the lossless process is not supported: it has no DCT coefficients", "re-save the file as a baseline JPEG"},
     {"hierarchical", "the hierarchical process is not supported", "re-save the file as a baseline JPEG"},
@@ -28,10 +29,14 @@ constexpr CodeInfo kCodes[] = {
      "the file is damaged, or gives its height only behind the data (DNL): re-save it"},
     {"duplicate_marker", "a second start of image or of frame", "the file is damaged: get it again from its source"},
     {"bad_quantization", "a quantisation table has a number above 3", "the file is damaged: get it again from its source"},
-    {"missing_quantization", "a component's quantisation table was never defined", "the file is damaged: get it again from its source"},
-    {"bad_huffman", "a Huffman table is no prefix code, or has a number above 3", "the file is damaged: get it again from its source"},
-    {"missing_huffman", "a scan names a Huffman table that was never defined", "the file is damaged: get it again from its source"},
-    {"bad_scan", "the scan header is impossible (an unknown component, more than 10 blocks in an MCU, or an image already complete)",
+    {"missing_quantization", "a component's quantisation table was never defined",
+     "the file is damaged: get it again from its source"},
+    {"bad_huffman", "a Huffman table is no prefix code, or has a number above 3",
+     "the file is damaged: get it again from its source"},
+    {"missing_huffman", "a scan names a Huffman table that was never defined",
+     "the file is damaged: get it again from its source"},
+    {"bad_scan",
+     "the scan header is impossible (an unknown component, more than 10 blocks in an MCU, or an image already complete)",
      "the file is damaged: get it again from its source"},
     {"bad_progression", "a progressive scan has impossible parameters (Ss, Se, Ah, Al)",
      "the file is damaged: get it again from its source"},
@@ -53,8 +58,8 @@ constexpr CodeInfo kCodes[] = {
 };
 static_assert(std::size(kCodes) == kLastCode + 1);
 
-constexpr const char* kFormats[] = {"unknown", "empty", "PNG",     "GIF",       "WebP",       "BMP", "TIFF",
-                                    "HEIF/AVIF", "JPEG XL", "JPEG 2000", "text or HTML", "PDF", "ZIP"};
+constexpr const char* kFormats[] = {"unknown",   "empty",   "PNG",       "GIF",          "WebP", "BMP", "TIFF",
+                                    "HEIF/AVIF", "JPEG XL", "JPEG 2000", "text or HTML", "PDF",  "ZIP"};
 
 constexpr const char* kWarnings[kNumWarnings] = {
     "no EOI: the file ends right after its data",
@@ -77,7 +82,9 @@ constexpr const char* kWarnings[kNumWarnings] = {
 
 const char* code_name(Code code) { return kCodes[static_cast<size_t>(code) <= kLastCode ? static_cast<size_t>(code) : 0].name; }
 const char* code_text(Code code) { return kCodes[static_cast<size_t>(code) <= kLastCode ? static_cast<size_t>(code) : 0].text; }
-const char* code_remedy(Code code) { return kCodes[static_cast<size_t>(code) <= kLastCode ? static_cast<size_t>(code) : 0].remedy; }
+const char* code_remedy(Code code) {
+  return kCodes[static_cast<size_t>(code) <= kLastCode ? static_cast<size_t>(code) : 0].remedy;
+}
 
 const char* format_name(Format format) {
   return kFormats[static_cast<size_t>(format) < std::size(kFormats) ? static_cast<size_t>(format) : 0];
@@ -90,9 +97,7 @@ const char* warning_text(Warning warning) {
   return "";
 }
 
-bool is_unsupported(Code code) {
-  return code == Code::kNotJpeg || (code >= Code::kArithmetic && code <= Code::kJpegLs);
-}
+bool is_unsupported(Code code) { return code == Code::kNotJpeg || (code >= Code::kArithmetic && code <= Code::kJpegLs); }
 
 bool is_limit(Code code) { return code >= Code::kLimitPixels && code <= Code::kLimitRecord; }
 

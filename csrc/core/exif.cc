@@ -7,7 +7,9 @@ uint8_t exif_orientation(std::span<const uint8_t> tiff) {
   const bool big = tiff[0] == 'M' && tiff[1] == 'M';
   if (!big && !(tiff[0] == 'I' && tiff[1] == 'I')) return 1;
   const auto u16 = [&](size_t at) -> uint32_t { return big ? tiff[at] << 8 | tiff[at + 1] : tiff[at + 1] << 8 | tiff[at]; };
-  const auto u32 = [&](size_t at) -> uint64_t { return big ? uint64_t{u16(at)} << 16 | u16(at + 2) : uint64_t{u16(at + 2)} << 16 | u16(at); };
+  const auto u32 = [&](size_t at) -> uint64_t {
+    return big ? uint64_t{u16(at)} << 16 | u16(at + 2) : uint64_t{u16(at + 2)} << 16 | u16(at);
+  };
   if (u16(2) != 42) return 1;
   const uint64_t directory = u32(4);
   if (directory + 2 > tiff.size()) return 1;

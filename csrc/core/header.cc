@@ -15,10 +15,39 @@ namespace {
 
 // Second bytes of markers (B.1.1.3).
 enum : uint8_t {
-  kTem = 0x01, kSof0 = 0xC0, kSof1 = 0xC1, kSof2 = 0xC2, kSof3 = 0xC3, kDht = 0xC4, kSof5 = 0xC5, kSof6 = 0xC6, kSof7 = 0xC7,
-  kJpg = 0xC8, kSof9 = 0xC9, kSof10 = 0xCA, kSof11 = 0xCB, kDac = 0xCC, kSof13 = 0xCD, kSof14 = 0xCE, kSof15 = 0xCF, kRst0 = 0xD0,
-  kRst7 = 0xD7, kSoi = 0xD8, kEoi = 0xD9, kSos = 0xDA, kDqt = 0xDB, kDnl = 0xDC, kDri = 0xDD, kDhp = 0xDE, kExp = 0xDF, kApp0 = 0xE0,
-  kApp1 = 0xE1, kApp14 = 0xEE, kApp15 = 0xEF, kSof55 = 0xF7, kCom = 0xFE,
+  kTem = 0x01,
+  kSof0 = 0xC0,
+  kSof1 = 0xC1,
+  kSof2 = 0xC2,
+  kSof3 = 0xC3,
+  kDht = 0xC4,
+  kSof5 = 0xC5,
+  kSof6 = 0xC6,
+  kSof7 = 0xC7,
+  kJpg = 0xC8,
+  kSof9 = 0xC9,
+  kSof10 = 0xCA,
+  kSof11 = 0xCB,
+  kDac = 0xCC,
+  kSof13 = 0xCD,
+  kSof14 = 0xCE,
+  kSof15 = 0xCF,
+  kRst0 = 0xD0,
+  kRst7 = 0xD7,
+  kSoi = 0xD8,
+  kEoi = 0xD9,
+  kSos = 0xDA,
+  kDqt = 0xDB,
+  kDnl = 0xDC,
+  kDri = 0xDD,
+  kDhp = 0xDE,
+  kExp = 0xDF,
+  kApp0 = 0xE0,
+  kApp1 = 0xE1,
+  kApp14 = 0xEE,
+  kApp15 = 0xEF,
+  kSof55 = 0xF7,
+  kCom = 0xFE,
 };
 
 uint32_t be16(const uint8_t* p) { return static_cast<uint32_t>(p[0]) << 8 | p[1]; }
@@ -42,7 +71,8 @@ Format guess_format(std::span<const uint8_t> f) {
   if (starts(f, 0, "%PDF")) return Format::kPdf;
   if (starts(f, 0, "PK\x03\x04")) return Format::kZip;
   const auto head = f.first(std::min<size_t>(f.size(), 64));
-  const bool text = std::all_of(head.begin(), head.end(), [](uint8_t c) { return (c >= 32 && c < 127) || c == '\n' || c == '\r' || c == '\t'; });
+  const bool text = std::all_of(head.begin(), head.end(),
+                                [](uint8_t c) { return (c >= 32 && c < 127) || c == '\n' || c == '\r' || c == '\t'; });
   return text ? Format::kText : Format::kUnknown;
 }
 
@@ -146,20 +176,36 @@ bool Parser::next_scan(ScanHeader& scan) {
   while (next_marker(marker)) {
     std::span<const uint8_t> body;
     switch (marker) {
-      case kSof0: case kSof1: case kSof2:
+      case kSof0:
+      case kSof1:
+      case kSof2:
         if (!read_frame(marker)) return false;
         break;
-      case kSof9: case kSof10: return fail(Code::kArithmetic, marker_at_);
-      case kSof3: case kSof11: return fail(Code::kLossless, marker_at_);
-      case kSof5: case kSof6: case kSof7: case kSof13: case kSof14: case kSof15: case kDhp: case kExp:
+      case kSof9:
+      case kSof10:
+        return fail(Code::kArithmetic, marker_at_);
+      case kSof3:
+      case kSof11:
+        return fail(Code::kLossless, marker_at_);
+      case kSof5:
+      case kSof6:
+      case kSof7:
+      case kSof13:
+      case kSof14:
+      case kSof15:
+      case kDhp:
+      case kExp:
         return fail(Code::kHierarchical, marker_at_);
-      case kSof55: return fail(Code::kJpegLs, marker_at_);
-      case kSoi: return fail(Code::kDuplicateMarker, marker_at_, marker);
+      case kSof55:
+        return fail(Code::kJpegLs, marker_at_);
+      case kSoi:
+        return fail(Code::kDuplicateMarker, marker_at_, marker);
       case kEoi:
         saw_eoi_ = true;
         if (num_scans_ == 0) return fail(Code::kNoImage, marker_at_);
         return false;
-      case kSos: return read_scan(scan);
+      case kSos:
+        return read_scan(scan);
       case kDht:
         if (!read_huffman()) return false;
         break;
@@ -174,7 +220,8 @@ bool Parser::next_scan(ScanHeader& scan) {
         if (body.size() != 2) return fail(Code::kBadLength, marker_at_, marker);
         restart_interval_ = be16(body.data());
         break;
-      case kDnl: case kCom:
+      case kDnl:
+      case kCom:
         if (!segment(marker, true, body)) return false;
         break;
       default:
@@ -271,8 +318,8 @@ bool Parser::read_scan(ScanHeader& scan) {
   scan.al = body[3 + 2 * n] & 15;
   if (header_.process == Process::kProgressive) {  // G.1.1.1.1
     const bool dc = scan.ss == 0;
-    if ((dc && scan.se != 0) || (!dc && (scan.ss > scan.se || scan.se > 63 || n != 1)) || (scan.ah != 0 && scan.al != scan.ah - 1) ||
-        scan.al > 13) {
+    if ((dc && scan.se != 0) || (!dc && (scan.ss > scan.se || scan.se > 63 || n != 1)) ||
+        (scan.ah != 0 && scan.al != scan.ah - 1) || scan.al > 13) {
       return fail(Code::kBadProgression, at);
     }
   } else if (scan.ss != 0 || scan.se != 63 || scan.ah != 0 || scan.al != 0) {
@@ -400,7 +447,8 @@ Result read_header(std::span<const uint8_t> file, const Limits& limits, Header& 
   ScanHeader scan;
   const auto complete = [&] {
     const Header& h = parser.header();
-    return std::all_of(h.components.begin(), h.components.begin() + h.num_components, [](const Component& c) { return c.latched; });
+    return std::all_of(h.components.begin(), h.components.begin() + h.num_components,
+                       [](const Component& c) { return c.latched; });
   };
   while (parser.next_scan(scan)) {
     if (complete()) break;

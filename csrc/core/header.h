@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <span>
 
-#include "errors.h"
 #include "decode_limits.h"
+#include "errors.h"
 
 namespace dctload {
 
@@ -15,21 +15,21 @@ inline constexpr int kMaxComponents = 4;
 // Zigzag position -> frequency 8 * v + u (T.81 Figure A.6).
 extern const std::array<uint8_t, 64> kZigzag;
 
-enum class Process : uint8_t { kBaseline, kExtended, kProgressive };                         // values of the wire format
-enum class ColorSpace : uint8_t { kUnknown, kGray, kYCbCr, kRgb, kCmyk, kYcck };             // values of the wire format
+enum class Process : uint8_t { kBaseline, kExtended, kProgressive };              // values of the wire format
+enum class ColorSpace : uint8_t { kUnknown, kGray, kYCbCr, kRgb, kCmyk, kYcck };  // values of the wire format
 
 struct Component {
-  uint8_t id = 0, h = 1, v = 1;     // sampling factors 1..4
-  uint8_t tq = 0;                   // quantisation table that the frame header names
-  bool latched = false;             // `quantization` was taken at the start of the component's first scan
+  uint8_t id = 0, h = 1, v = 1;             // sampling factors 1..4
+  uint8_t tq = 0;                           // quantisation table that the frame header names
+  bool latched = false;                     // `quantization` was taken at the start of the component's first scan
   uint32_t block_rows = 0, block_cols = 0;  // own blocks, without the padding to whole MCUs (A.2.2, A.2.3)
   std::array<uint16_t, 64> quantization{};  // row-major 8 * v + u
 };
 
 struct Header {
-  uint32_t width = 0, height = 0;   // pixels as coded, 1..65535
+  uint32_t width = 0, height = 0;  // pixels as coded, 1..65535
   uint8_t precision = 8;
-  uint8_t orientation = 1;          // EXIF, 1..8
+  uint8_t orientation = 1;  // EXIF, 1..8
   Process process = Process::kBaseline;
   ColorSpace color = ColorSpace::kUnknown;
   uint8_t num_components = 0;
@@ -38,13 +38,13 @@ struct Header {
   uint16_t restart_interval = 0;    // MCUs, as the first scan finds it
   std::array<Component, kMaxComponents> components;
 
-  uint32_t num_mcus() const;        // MCUs of a one-scan file (a single component: its own blocks, A.2.2)
+  uint32_t num_mcus() const;  // MCUs of a one-scan file (a single component: its own blocks, A.2.2)
 };
 
 // One Huffman table as DHT gives it (B.2.4.2).
 struct HuffmanSpec {
   bool defined = false;
-  std::array<uint8_t, 17> counts{};   // [1..16]: codes of that length
+  std::array<uint8_t, 17> counts{};  // [1..16]: codes of that length
   std::array<uint8_t, 256> symbols{};
 };
 
@@ -52,7 +52,7 @@ struct ScanHeader {
   uint8_t num_components = 0;
   std::array<uint8_t, kMaxComponents> component{}, dc_table{}, ac_table{};  // index in the frame; table selectors
   uint8_t ss = 0, se = 63, ah = 0, al = 0;
-  uint64_t data_offset = 0;           // first byte of the entropy-coded data
+  uint64_t data_offset = 0;  // first byte of the entropy-coded data
 };
 
 // Walks the markers of one stream. Nothing is copied but tables; `file` must outlive the parser.
@@ -98,7 +98,7 @@ class Parser {
   std::span<const uint8_t> file_;
   Limits limits_;
   uint64_t at_ = 0;
-  uint64_t marker_at_ = 0;            // where the marker in hand begins
+  uint64_t marker_at_ = 0;  // where the marker in hand begins
   Header header_;
   std::array<HuffmanSpec, 4> dc_, ac_;
   std::array<std::array<uint16_t, 64>, 4> quantization_{};

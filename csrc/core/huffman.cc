@@ -121,7 +121,8 @@ Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
       const uint64_t b = pairs[(i << length) & ((1u << kAcBits) - 1)];
       const uint32_t second_length = (b >> 48) & 63, second_step = (b >> 8) & 255;
       if ((b & kMiss) != 0 || length + second_length > kAcBits) continue;
-      pairs[i] = (a & 0x003F0000FFFFFF00u) | (length + second_length) | (b & 0xFFFF0000u) << 16 | uint64_t{step + second_step} << 56;
+      pairs[i] =
+          (a & 0x003F0000FFFFFF00u) | (length + second_length) | (b & 0xFFFF0000u) << 16 | uint64_t{step + second_step} << 56;
     }
   }
   return {};
@@ -167,7 +168,8 @@ Result ProgressiveAcTable::build(const HuffmanSpec& spec, bool refinement) {
     } else {
       const uint32_t each = 1u << (kAcBits - length - size);
       for (uint32_t bits = 0; bits < 1u << size; ++bits) {
-        const uint32_t e = (length + size) | (run + 1) << 8 | static_cast<uint32_t>(static_cast<uint16_t>(extend(bits, size))) << 16;
+        const uint32_t e =
+            (length + size) | (run + 1) << 8 | static_cast<uint32_t>(static_cast<uint16_t>(extend(bits, size))) << 16;
         for (uint32_t i = 0; i < each; ++i) entries[at++] = e;
       }
     }

@@ -9,13 +9,14 @@
 
 namespace dctload {
 
-inline constexpr int kAcBits = 10;  // index bits: two 8 kB pair tables and two DC tables leave room in a 32 kB L1 cache; 11 and 12 lose
+inline constexpr int kAcBits =
+    10;  // index bits: two 8 kB pair tables and two DC tables leave room in a 32 kB L1 cache; 11 and 12 lose
 inline constexpr int kDcBits = 9;
 inline constexpr int kMaxSkipBits = 11;
 
-inline constexpr uint32_t kMiss = 0x80;      // in the low byte of an entry: no hit, look at the other fields
+inline constexpr uint32_t kMiss = 0x80;          // in the low byte of an entry: no hit, look at the other fields
 inline constexpr uint16_t kLongSkip = 512 << 6;  // steps that no block has: the code is longer than the index
-inline constexpr uint32_t kStepEob = 128;    // an end of block moves the next position past every other value
+inline constexpr uint32_t kStepEob = 128;        // an end of block moves the next position past every other value
 
 // Codes in canonical order (Annex C), for those longer than the index.
 struct CanonicalCode {
@@ -56,14 +57,16 @@ struct DcTable {
   CanonicalCode canonical;
 
   Result build(const HuffmanSpec& spec);
-  static constexpr uint32_t entry(uint32_t code_length, uint32_t size) { return (code_length + size) | code_length << 8 | (63 - size) << 16; }
+  static constexpr uint32_t entry(uint32_t code_length, uint32_t size) {
+    return (code_length + size) | code_length << 8 | (63 - size) << 16;
+  }
 };
 
 // AC coefficients of a sequential scan.
-// pairs: bits 0-5 length of all, 7 miss, 8-15 step of the first symbol, 16-31 first value, 32-47 second value, 48-53 length of the
-// first, 56-63 steps of both. A step is run + 1 (ZRL 16, EOB 128). A single symbol stands in both places. EOB is never first of two.
-// skips: for positions that nobody keeps: bits 0-5 length, 6-15 steps, of as many symbols as the index holds (+128 with an EOB, which
-// ends it); length 0: code longer than the index.
+// pairs: bits 0-5 length of all, 7 miss, 8-15 step of the first symbol, 16-31 first value, 32-47 second value, 48-53 length of
+// the first, 56-63 steps of both. A step is run + 1 (ZRL 16, EOB 128). A single symbol stands in both places. EOB is never first
+// of two. skips: for positions that nobody keeps: bits 0-5 length, 6-15 steps, of as many symbols as the index holds (+128 with
+// an EOB, which ends it); length 0: code longer than the index.
 struct AcTable {
   std::array<uint64_t, 1 << kAcBits> pairs;
   std::array<uint16_t, 1 << kMaxSkipBits> skips;
@@ -72,9 +75,9 @@ struct AcTable {
   Result build(const HuffmanSpec& spec, bool with_pairs, int skip_bits);  // skip_bits 0: none, looked up with kAcBits
 };
 
-// AC coefficients of a progressive scan (G.1.2.2). First pass: bits 0-5 length of all, 7 miss, 8-15 step, 16-31 value; an EOB run of
-// one block has step 128. Refinement: bits 0-5 length of code and sign, 8-11 run, 12 new coefficient, 13 its sign is positive, 14 its size is not 1.
-// Miss with a size field of 0: bits 8-11 of the symbol's run give an EOB run of 2^run + that many bits.
+// AC coefficients of a progressive scan (G.1.2.2). First pass: bits 0-5 length of all, 7 miss, 8-15 step, 16-31 value; an EOB run
+// of one block has step 128. Refinement: bits 0-5 length of code and sign, 8-11 run, 12 new coefficient, 13 its sign is positive,
+// 14 its size is not 1. Miss with a size field of 0: bits 8-11 of the symbol's run give an EOB run of 2^run + that many bits.
 struct ProgressiveAcTable {
   std::array<uint32_t, 1 << kAcBits> entries;
   CanonicalCode canonical;

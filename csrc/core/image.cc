@@ -17,7 +17,8 @@ namespace {
 
 uint64_t num_blocks(const Header& header) {
   uint64_t n = 0;
-  for (uint32_t c = 0; c < header.num_components; ++c) n += uint64_t{header.components[c].block_rows} * header.components[c].block_cols;
+  for (uint32_t c = 0; c < header.num_components; ++c)
+    n += uint64_t{header.components[c].block_rows} * header.components[c].block_cols;
   return n;
 }
 
@@ -84,12 +85,14 @@ struct ImageDecoder::Impl {
   // Reads up to the first scan; false with an error in progress.outcome.
   bool open(std::span<const uint8_t> file, const DecodeOptions& options, ScanHeader& scan);
   // All scans into the sink, `scan` first. False with an error in progress.outcome.
-  bool decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink,
-              bool tiled);
-  bool decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink);
-  bool decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink);
-  bool decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options, BlockSink& sink,
-                          bool tiled);
+  bool decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+              BlockSink& sink, bool tiled);
+  bool decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                         BlockSink& sink);
+  bool decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                       BlockSink& sink);
+  bool decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
+                          BlockSink& sink, bool tiled);
   // One sequential scan into a sink.
   bool sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options, bool& stopped_early);
   void list_scans(const ScanHeader& first);
@@ -102,7 +105,9 @@ struct ImageDecoder::Impl {
     return false;
   }
   // After a scan: is its loss an error?
-  bool accept(const DecodeOptions& options) { return progress.outcome.loss.ok() || options.keep_truncated || fail(progress.outcome.loss); }
+  bool accept(const DecodeOptions& options) {
+    return progress.outcome.loss.ok() || options.keep_truncated || fail(progress.outcome.loss);
+  }
 };
 
 bool ImageDecoder::Impl::open(std::span<const uint8_t> file, const DecodeOptions& options, ScanHeader& scan) {
@@ -118,7 +123,8 @@ void ImageDecoder::Impl::list_scans(const ScanHeader& first) {
   for (ScanHeader scan; ahead.next_scan(scan); ahead.seek(ahead.find_marker(scan.data_offset))) scans.push_back(scan);
 }
 
-bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options, bool& stopped_early) {
+bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options,
+                                         bool& stopped_early) {
   ScanGeometry geometry;
   const Result started = sequential.start(kernels, parser, scan, sink, geometry);
   if (!started.ok()) return fail(started);
@@ -131,8 +137,8 @@ bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink
   return accept(options);
 }
 
-bool ImageDecoder::Impl::decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
-                                           BlockSink& sink) {
+bool ImageDecoder::Impl::decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks,
+                                           const DecodeOptions& options, BlockSink& sink) {
   const uint32_t n = parser.header().num_components;
   const bool one_scan = scan.num_components == n;
   if (!one_scan) {
@@ -162,10 +168,10 @@ bool ImageDecoder::Impl::decode_sequential(ScanHeader scan, const Region& region
   return close(options);
 }
 
-// A component coded in more than one sequential scan: libjpeg lays each scan's coefficients over those of the scans before it, zero AC
-// coefficients excepted. No encoder writes such files; they are decoded by way of planes.
-bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
-                                         BlockSink& sink) {
+// A component coded in more than one sequential scan: libjpeg lays each scan's coefficients over those of the scans before it,
+// zero AC coefficients excepted. No encoder writes such files; they are decoded by way of planes.
+bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, const ComponentMasks& masks,
+                                         const DecodeOptions& options, BlockSink& sink) {
   parser.warn(kWarnRepeatedScan);
   const Header& header = parser.header();
   std::array<std::vector<int16_t>, kMaxComponents> result, layer;
@@ -231,7 +237,9 @@ bool ImageDecoder::Impl::decode_progressive(ScanHeader scan, const Region& regio
         s[k] = static_cast<int8_t>(scan.al);
       }
     }
-    if (number >= needed.size() || !needed[number++]) {
+    const bool matters = number < needed.size() && needed[number];
+    ++number;
+    if (!matters) {
       const uint64_t behind = parser.find_marker(scan.data_offset);
       // Cut inside: this scan does not matter, but what would have followed may.
       if (behind == parser.file().size()) progress.lose_all({Code::kDataTruncated, 0, behind});
@@ -273,10 +281,11 @@ bool ImageDecoder::Impl::close(const DecodeOptions& options) {
   return accept(options);
 }
 
-bool ImageDecoder::Impl::decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
-                                BlockSink& sink, bool tiled) {
-  const bool done = parser.header().process == Process::kProgressive ? decode_progressive(scan, region, masks, options, sink, tiled)
-                                                                     : decode_sequential(scan, region, masks, options, sink);
+bool ImageDecoder::Impl::decode(const ScanHeader& scan, const Region& region, const ComponentMasks& masks,
+                                const DecodeOptions& options, BlockSink& sink, bool tiled) {
+  const bool done = parser.header().process == Process::kProgressive
+                        ? decode_progressive(scan, region, masks, options, sink, tiled)
+                        : decode_sequential(scan, region, masks, options, sink);
   progress.outcome.warnings |= parser.warnings();
   if (done) progress.count(parser.header());
   return done;
@@ -286,7 +295,8 @@ ImageDecoder::ImageDecoder(const Kernels& kernels) : impl_(new Impl(kernels)) {}
 ImageDecoder::~ImageDecoder() = default;
 
 Outcome ImageDecoder::decode_planes(std::span<const uint8_t> file, const Region& region, const ComponentMasks& masks,
-                                    const std::array<int16_t*, kMaxComponents>& planes, const DecodeOptions& options, Header& header) {
+                                    const std::array<int16_t*, kMaxComponents>& planes, const DecodeOptions& options,
+                                    Header& header) {
   Impl& d = *impl_;
   ScanHeader scan;
   if (!d.open(file, options, scan)) return d.progress.outcome;
@@ -300,8 +310,8 @@ Outcome ImageDecoder::decode_planes(std::span<const uint8_t> file, const Region&
   return d.progress.outcome;
 }
 
-Outcome ImageDecoder::decode_packed(std::span<const uint8_t> file, const Selection& selection, const Box* box, const DecodeOptions& options,
-                                    PackedImage& out) {
+Outcome ImageDecoder::decode_packed(std::span<const uint8_t> file, const Selection& selection, const Box* box,
+                                    const DecodeOptions& options, PackedImage& out) {
   Impl& d = *impl_;
   ScanHeader scan;
   try {

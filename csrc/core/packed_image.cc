@@ -39,7 +39,8 @@ void PackedImage::set_outcome(const Outcome& outcome) {
 
 void PackedImage::add_tile(uint32_t component, const uint8_t* bytes, size_t size) {
   tables_[component].push_back(tables_[component].back() + static_cast<uint32_t>(size / wire::kAlign));
-  if (!runs_.empty() && runs_.back().component == component && runs_.back().data + runs_.back().size == bytes && runs_.back().size < 1u << 30) {
+  if (!runs_.empty() && runs_.back().component == component && runs_.back().data + runs_.back().size == bytes &&
+      runs_.back().size < 1u << 30) {
     runs_.back().size += static_cast<uint32_t>(size);
   } else {
     runs_.push_back({bytes, static_cast<uint32_t>(size), component});
@@ -124,8 +125,8 @@ void PackedImage::write(const Kernels& kernels, uint8_t* out) const {
   std::memcpy(out + offsetof(wire::RecordHeader, meta_crc), &meta_crc, 4);
 }
 
-void TileSink::start(const Kernels& kernels, const Header& header, const Region& region, const ComponentMasks& masks, Arena& arena,
-                     PackedImage& out) {
+void TileSink::start(const Kernels& kernels, const Header& header, const Region& region, const ComponentMasks& masks,
+                     Arena& arena, PackedImage& out) {
   kernels_ = &kernels;
   arena_ = &arena;
   out_ = &out;

@@ -61,7 +61,8 @@ class PackedImage {
 // Bands of tiles: the decoder fills rows, a band is packed as soon as its 8 block rows are complete.
 class TileSink final : public BlockSink {
  public:
-  void start(const Kernels& kernels, const Header& header, const Region& region, const ComponentMasks& masks, Arena& arena, PackedImage& out);
+  void start(const Kernels& kernels, const Header& header, const Region& region, const ComponentMasks& masks, Arena& arena,
+             PackedImage& out);
   uint8_t* row(uint32_t component, uint32_t y) override;
   void finish_rows(uint32_t component, uint32_t rows) override;
 
@@ -70,8 +71,8 @@ class TileSink final : public BlockSink {
     std::vector<int16_t> tiles;  // int16 [bands][tiles_x][channels + 1][64]
     uint32_t bands = 1;          // 2 where an MCU row can lie in two of them
     uint32_t tiles_x = 0;
-    size_t bytes = 0;            // of one band
-    uint32_t packed = 0;         // bands packed so far
+    size_t bytes = 0;     // of one band
+    uint32_t packed = 0;  // bands packed so far
   };
   void pack_band(uint32_t component);
 

@@ -17,13 +17,13 @@ namespace dctload {
 class CoefficientStore {
  public:
   struct Plane {
-    BlockRect rect;                   // what the sink wants; rows above it need histories, rows below nothing
+    BlockRect rect;  // what the sink wants; rows above it need histories, rows below nothing
     uint32_t cols = 0, channels = 0, stride = 0;
-    uint64_t kept = 0;                // bit 63 - zigzag position
-    std::array<uint8_t, 256> index{}; // [next position]
-    std::array<uint8_t, 64> slots{};  // kept index -> slot in the sink
-    std::vector<int16_t> values;      // [rect.h][cols][stride]
-    std::vector<uint64_t> history;    // [rect.y0 + rect.h][cols]
+    uint64_t kept = 0;                 // bit 63 - zigzag position
+    std::array<uint8_t, 256> index{};  // [next position]
+    std::array<uint8_t, 64> slots{};   // kept index -> slot in the sink
+    std::vector<int16_t> values;       // [rect.h][cols][stride]
+    std::vector<uint64_t> history;     // [rect.y0 + rect.h][cols]
   };
   void start(const Header& header, const Region& region, const ComponentMasks& masks);
   // Values of block row `y` of the component, null where nobody keeps it.
@@ -38,13 +38,14 @@ class CoefficientStore {
   std::array<Plane, kMaxComponents> planes_;
 };
 
-// Which scans matter for the kept frequencies: those whose band holds one, and the earlier scans of a refinement's whole band, since
-// refining needs to know which coefficients are not zero. The rest is never read.
+// Which scans matter for the kept frequencies: those whose band holds one, and the earlier scans of a refinement's whole band,
+// since refining needs to know which coefficients are not zero. The rest is never read.
 std::vector<bool> needed_scans(const std::vector<ScanHeader>& scans, const ComponentMasks& masks);
 
 class ProgressiveCoder final : public ScanCoder {
  public:
-  Result start(const Kernels& kernels, const Parser& parser, const ScanHeader& scan, CoefficientStore& store, ScanGeometry& geometry);
+  Result start(const Kernels& kernels, const Parser& parser, const ScanHeader& scan, CoefficientStore& store,
+               ScanGeometry& geometry);
 
   void reset() override;
   void begin_row(uint32_t row) override;

@@ -22,8 +22,8 @@ bool is_restart(uint8_t code) { return code >= 0xD0 && code <= 0xD7; }
 
 }  // namespace
 
-ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& kernels, const Parser& parser, uint64_t data_offset,
-                       const ScanGeometry& g) {
+ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& kernels, const Parser& parser,
+                       uint64_t data_offset, const ScanGeometry& g) {
   ScanOutcome out;
   const std::span<const uint8_t> file = parser.file();
   const uint64_t total = uint64_t{g.cols} * g.rows, needed = uint64_t{g.cols} * g.rows_needed;

@@ -1,4 +1,5 @@
-// Walks the MCUs of one scan through its restart intervals (T.81 E.1.4, E.2.4): which MCUs came, which are lost, where the scan ends.
+// Walks the MCUs of one scan through its restart intervals (T.81 E.1.4, E.2.4): which MCUs came, which are lost, where the scan
+// ends.
 #pragma once
 
 #include <cstdint>
@@ -31,16 +32,16 @@ class ScanCoder {
 };
 
 struct ScanOutcome {
-  Result loss;                // kDataTruncated, kRestartLost or kBadCode: the first one
-  bool only_tail_lost = true; // nothing is missing before the last MCU that came
+  Result loss;                 // kDataTruncated, kRestartLost or kBadCode: the first one
+  bool only_tail_lost = true;  // nothing is missing before the last MCU that came
   uint64_t valid_mcus = 0;
-  uint64_t first_lost = 0;    // number of the first MCU that did not come, or of all
-  uint64_t end_offset = 0;    // where the parser goes on; unset where rows_needed ended the scan early
+  uint64_t first_lost = 0;  // number of the first MCU that did not come, or of all
+  uint64_t end_offset = 0;  // where the parser goes on; unset where rows_needed ended the scan early
   bool stopped_early = false;
   bool extra_data = false;
 };
 
-ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& kernels, const Parser& parser, uint64_t data_offset,
-                       const ScanGeometry& geometry);
+ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& kernels, const Parser& parser,
+                       uint64_t data_offset, const ScanGeometry& geometry);
 
 }  // namespace dctload

@@ -99,8 +99,8 @@ void ac_first(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
       }
       k += (e >> 8) & 255;
       const int16_t stored = static_cast<int16_t>(static_cast<uint32_t>(value) << al);
-      // A run past the end of the band stores behind it, at 63 at the latest, as in libjpeg; but not if it was read past the end of
-      // the data, since it may stand where an earlier scan has put a coefficient.
+      // A run past the end of the band stores behind it, at 63 at the latest, as in libjpeg; but not if it was read past the end
+      // of the data, since it may stand where an earlier scan has put a coefficient.
       if (stored != 0 && (k <= se + 1 || !past_end(r, run.end))) {
         block[index[k]] = stored;
         found |= uint64_t{1} << (k < 64 ? 64 - k : 0);
@@ -132,7 +132,8 @@ inline void correct(int16_t* block, uint64_t corrections, uint64_t kept, uint32_
     const __m256i clear = _mm256_cmpeq_epi16(_mm256_and_si256(v, bits), _mm256_setzero_si256());
     const __m256i sign = _mm256_srai_epi16(v, 15);
     const __m256i add = _mm256_sub_epi16(_mm256_xor_si256(bits, sign), sign);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(block), _mm256_add_epi16(v, _mm256_and_si256(_mm256_and_si256(chosen, clear), add)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(block),
+                        _mm256_add_epi16(v, _mm256_and_si256(_mm256_and_si256(chosen, clear), add)));
   }
 #else
   for (; marked != 0; marked &= marked - 1) {
@@ -247,10 +248,18 @@ void decode_progressive(ProgressiveRun& run) {
   const uint32_t x_end = run.mcu_x + run.mcus;
   run.overrun = false;
   switch (run.kind) {
-    case ProgressiveKind::kDcFirst: dc_first(run, r, x_end); break;
-    case ProgressiveKind::kDcRefine: dc_refine(run, r, x_end); break;
-    case ProgressiveKind::kAcFirst: ac_first(run, r, x_end); break;
-    case ProgressiveKind::kAcRefine: ac_refine(run, r, x_end); break;
+    case ProgressiveKind::kDcFirst:
+      dc_first(run, r, x_end);
+      break;
+    case ProgressiveKind::kDcRefine:
+      dc_refine(run, r, x_end);
+      break;
+    case ProgressiveKind::kAcFirst:
+      ac_first(run, r, x_end);
+      break;
+    case ProgressiveKind::kAcRefine:
+      ac_refine(run, r, x_end);
+      break;
   }
   r.save(run.position);
   run.mcus = x_end - run.mcu_x;

@@ -27,8 +27,8 @@ __attribute__((noinline)) uint32_t long_dc_code(const DcTable& table, uint64_t b
   return DcTable::entry(length, symbol);
 }
 
-// Whether a group of symbols that takes position k past 63 ended this block, rather than reaching into the next one: it ends at 63
-// exactly, or with an EOB that belongs to this block.
+// Whether a group of symbols that takes position k past 63 ended this block, rather than reaching into the next one: it ends at
+// 63 exactly, or with an EOB that belongs to this block.
 inline bool ends_block(uint32_t k) { return k <= 64 || k >> 6 == 2; }
 
 // The first symbol of an entry that reaches into the next block: drops it and returns its step.
@@ -59,8 +59,8 @@ void decode_blocks(SequentialRun& run) {
   uint32_t d = dc_table->entries[r.peek(kDcBits)];
 
   do {
-    // Where a block ends is mispredicted each time, and the chain of lookups starts anew there. So nothing stands in its way: the next
-    // block's DC table is fetched a block ahead, each lookup is issued before what the last one found is put away.
+    // Where a block ends is mispredicted each time, and the chain of lookups starts anew there. So nothing stands in its way: the
+    // next block's DC table is fetched a block ahead, each lookup is issued before what the last one found is put away.
     const BlockStep* const next_step = s->next;
     const DcTable* const next_dc_table = next_step->dc;
     const AcTable& ac = *s->ac;
@@ -106,21 +106,22 @@ void decode_blocks(SequentialRun& run) {
         e = ac.pairs[r.peek(kAcBits)];
         continue;
 
-      leave: {
-        const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + static_cast<uint32_t>(e >> 56);
-        if (ends_block(k2)) {
-          r.drop(e);
-          k = k2;
+      leave:
+        {
+          const uint32_t k1 = k + ((e >> 8) & 255), k2 = k + static_cast<uint32_t>(e >> 56);
+          if (ends_block(k2)) {
+            r.drop(e);
+            k = k2;
+            store16(block + map[k1], e >> 16);
+            store16(block + map[k2], e >> 32);
+            break;
+          }
+          r.drop(e >> 48);  // the block ended at 63 inside the pair
+          k = k1;
           store16(block + map[k1], e >> 16);
-          store16(block + map[k2], e >> 32);
-          break;
+          e = ac.pairs[r.peek(kAcBits)];
+          continue;
         }
-        r.drop(e >> 48);  // the block ended at 63 inside the pair
-        k = k1;
-        store16(block + map[k1], e >> 16);
-        e = ac.pairs[r.peek(kAcBits)];
-        continue;
-      }
 
       miss:
         uint32_t m = static_cast<uint32_t>(e);
@@ -155,7 +156,7 @@ void decode_blocks(SequentialRun& run) {
     if (DCTLOAD_UNLIKELY(r.at > stop)) {  // finish this MCU
       not_done = (blocks - 1 - s->left) / run.num_steps;
       blocks = 1 + s->left;
-      stop = reinterpret_cast<const uint8_t*>(~uintptr_t{0});
+      stop = r.at + kMaxMcuBytes;  // not reached
     }
     s = next_step;
     dc_table = next_dc_table;

@@ -18,7 +18,8 @@ Result snap(const Header& header, const Box* box, Region& region) {
   const uint32_t unit_x = 8u * header.h_max, unit_y = 8u * header.v_max;
   uint32_t left = 0, top = 0, right = header.mcus_x, bottom = header.mcus_y;  // in units
   if (box != nullptr) {
-    if (box->width == 0 || box->height == 0 || box->left >= header.width || box->top >= header.height) return {Code::kRegionOutside, 0, 0};
+    if (box->width == 0 || box->height == 0 || box->left >= header.width || box->top >= header.height)
+      return {Code::kRegionOutside, 0, 0};
     left = box->left / unit_x;
     top = box->top / unit_y;
     const uint64_t end_x = std::min<uint64_t>(uint64_t{box->left} + box->width, header.width);
@@ -31,7 +32,8 @@ Result snap(const Header& header, const Box* box, Region& region) {
   for (uint32_t i = 0; i < header.num_components; ++i) {
     const Component& c = header.components[i];
     BlockRect& r = region.blocks[i];
-    // A narrow component can end before the region's last MCU begins (its own blocks only): then nothing of it is delivered there.
+    // A narrow component can end before the region's last MCU begins (its own blocks only): then nothing of it is delivered
+    // there.
     r.x0 = std::min<uint32_t>(left * c.h, c.block_cols);
     r.y0 = std::min<uint32_t>(top * c.v, c.block_rows);
     r.w = std::min<uint32_t>(right * c.h, c.block_cols) - r.x0;

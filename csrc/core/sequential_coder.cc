@@ -2,17 +2,21 @@
 
 #include <algorithm>
 
-#include <cstdlib>
 namespace dctload {
 namespace {
 
-// Where storing ends and looking up lengths only begins. Leaving the first loop costs a misprediction, so it pays only where much of
-// the block is behind the last kept position (measured: chroma 2x2 gains, luma 4x4 loses).
-uint32_t store_through(uint32_t last) { static int T=atoi(getenv("TH")?getenv("TH"):"14"); return last > (uint32_t)T ? 63 : last; }
+// Where storing ends and looking up lengths only begins. Leaving the first loop costs a misprediction, so it pays only where much
+// of the block lies behind the last kept position (measured: 2x2 of a block gains, 4x4 loses; nothing gains where blocks are
+// short).
+uint32_t store_through(uint32_t last, bool short_blocks) {
+  const bool pays = last == 0 || (last <= 8 && !short_blocks);
+  return pays ? last : 63;
+}
 
 }  // namespace
 
-Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const ScanHeader& scan, BlockSink& sink, ScanGeometry& geometry) {
+Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const ScanHeader& scan, BlockSink& sink,
+                              ScanGeometry& geometry) {
   kernels_ = &kernels;
   sink_ = &sink;
   scan_ = scan;
@@ -22,6 +26,10 @@ Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const Scan
   const bool interleaved = scan.num_components > 1;
   geometry = {header.mcus_x, header.mcus_y, 0};
   bool pairs[4] = {}, skips[4] = {}, dc_only = true;
+  uint64_t blocks = 0;
+  for (uint32_t c = 0; c < header.num_components; ++c)
+    blocks += uint64_t{header.components[c].block_rows} * header.components[c].block_cols;
+  const bool short_blocks = parser.file().size() < 8 * blocks;  // bytes; ImageNet's files have 13 a block, small photographs 5
   for (uint32_t i = 0; i < scan.num_components; ++i) {
     const uint32_t c = scan.component[i];
     const Component& component = header.components[c];
@@ -32,14 +40,23 @@ Result SequentialCoder::start(const Kernels& kernels, Parser& parser, const Scan
     if (scan.dc_table[i] > 3 || scan.ac_table[i] > 3) return {Code::kMissingHuffman, scan.dc_table[i], scan.data_offset};
     const bool whole = layout.rect.w == component.block_cols && layout.rect.y0 == 0;
     pairs[scan.ac_table[i]] |= layout.last > 0;
-    skips[scan.ac_table[i]] |= store_through(layout.last) < 63 || !whole;
+    skips[scan.ac_table[i]] |= store_through(layout.last, short_blocks) < 63 || !whole;
     dc_only &= layout.last == 0;
     for (uint32_t y = 0; y < v; ++y) {
       for (uint32_t x = 0; x < h; ++x) {
         places_[num_steps_] = {c, y, v};
         columns_[num_steps_] = layout.columns.data() + x;
-        steps_[num_steps_++] = {nullptr, &dc_[scan.dc_table[i]], &ac_[scan.ac_table[i]], layout.map.data(), &predictions_[c],
-                                nullptr, nullptr, layout.dc_offset, store_through(layout.last), h, 0};
+        steps_[num_steps_++] = {nullptr,
+                                &dc_[scan.dc_table[i]],
+                                &ac_[scan.ac_table[i]],
+                                layout.map.data(),
+                                &predictions_[c],
+                                nullptr,
+                                nullptr,
+                                layout.dc_offset,
+                                store_through(layout.last, short_blocks),
+                                h,
+                                0};
       }
     }
   }

@@ -27,7 +27,7 @@ class SequentialCoder final : public ScanCoder {
   void undo(uint32_t x) override;
 
  private:
-  struct Place {  // of a block in its MCU
+  struct Place {                  // of a block in its MCU
     uint32_t component, y, rows;  // component; block row in the MCU; block rows an MCU
   };
   // Block column offsets of step `i` from MCU `x` of this row on.

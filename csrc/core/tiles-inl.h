@@ -45,7 +45,8 @@ inline int16_t take_base(int16_t* dc) {
     high = dc[i] > high ? dc[i] : high;
   }
   const int16_t base = static_cast<int16_t>((low + high + 1) >> 1);
-  for (int i = 0; i < wire::kTileBlocks; ++i) dc[i] = static_cast<int16_t>(static_cast<uint32_t>(dc[i]) - static_cast<uint32_t>(base));
+  for (int i = 0; i < wire::kTileBlocks; ++i)
+    dc[i] = static_cast<int16_t>(static_cast<uint32_t>(dc[i]) - static_cast<uint32_t>(base));
 #endif
   return base;
 }
@@ -53,8 +54,8 @@ inline int16_t take_base(int16_t* dc) {
 #if defined(__AVX2__)
 // Four planes of 64 bits: their mask bytes at `masks`, their non-zero bytes squeezed together at `out`. Returns how many.
 inline uint32_t squeeze4(const uint64_t* planes, uint8_t* masks, uint8_t* out) {
-  const __m256i v = _mm256_set_epi64x(static_cast<int64_t>(planes[3]), static_cast<int64_t>(planes[2]), static_cast<int64_t>(planes[1]),
-                                      static_cast<int64_t>(planes[0]));
+  const __m256i v = _mm256_set_epi64x(static_cast<int64_t>(planes[3]), static_cast<int64_t>(planes[2]),
+                                      static_cast<int64_t>(planes[1]), static_cast<int64_t>(planes[0]));
   const uint32_t m = ~static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256())));
   std::memcpy(masks, &m, 4);
   const uint8_t* const begin = out;
@@ -67,8 +68,8 @@ inline uint32_t squeeze4(const uint64_t* planes, uint8_t* masks, uint8_t* out) {
   return static_cast<uint32_t>(out - begin);
 }
 
-// The upper `w` bits of 64 bytes, highest first. Planes below them are zero and leave nothing behind but a mask byte that the next
-// channel overwrites: always four at a time, since a loop over w mispredicts in every channel.
+// The upper `w` bits of 64 bytes, highest first. Planes below them are zero and leave nothing behind but a mask byte that the
+// next channel overwrites: always four at a time, since a loop over w mispredicts in every channel.
 inline uint32_t squeeze_bytes(__m256i b0, __m256i b1, uint32_t w, uint8_t* masks, uint8_t* out) {
   const __m128i up = _mm_cvtsi32_si128(static_cast<int>(8 - w));
   b0 = _mm256_sll_epi16(b0, up);  // the highest plane to bit 7; nothing crosses from byte to byte
@@ -77,7 +78,8 @@ inline uint32_t squeeze_bytes(__m256i b0, __m256i b1, uint32_t w, uint8_t* masks
   uint32_t stored = 0;
   for (uint32_t done = 0;;) {
     for (uint64_t& plane : planes) {
-      plane = static_cast<uint32_t>(_mm256_movemask_epi8(b0)) | static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(b1))) << 32;
+      plane = static_cast<uint32_t>(_mm256_movemask_epi8(b0)) |
+              static_cast<uint64_t>(static_cast<uint32_t>(_mm256_movemask_epi8(b1))) << 32;
       b0 = _mm256_add_epi8(b0, b0);
       b1 = _mm256_add_epi8(b1, b1);
     }
@@ -124,7 +126,8 @@ size_t pack_tile(int16_t* tile, uint32_t channels, bool has_dc, uint8_t* out) {
     int16_t* const values = tile + c * wire::kTileBlocks;
 #if defined(__AVX2__)
     __m256i* const p = reinterpret_cast<__m256i*>(values);
-    const __m256i a0 = _mm256_loadu_si256(p), a1 = _mm256_loadu_si256(p + 1), a2 = _mm256_loadu_si256(p + 2), a3 = _mm256_loadu_si256(p + 3);
+    const __m256i a0 = _mm256_loadu_si256(p), a1 = _mm256_loadu_si256(p + 1), a2 = _mm256_loadu_si256(p + 2),
+                  a3 = _mm256_loadu_si256(p + 3);
     const __m256i any = _mm256_or_si256(_mm256_or_si256(a0, a1), _mm256_or_si256(a2, a3));
     if (_mm256_testz_si256(any, any)) continue;
     const __m256i zero = _mm256_setzero_si256();
@@ -141,17 +144,21 @@ size_t pack_tile(int16_t* tile, uint32_t channels, bool has_dc, uint8_t* out) {
     wide |= wide >> 32;
     const uint32_t w = plane_count(static_cast<uint32_t>((wide | wide >> 16) & 0xFFFF));
     // Lane i of the tile becomes byte i: packus works by 128-bit halves, the permutation puts them in order.
-    const __m256i low = _mm256_set1_epi16(0xFF);
     const auto join = [](__m256i x, __m256i y) { return _mm256_permute4x64_epi64(_mm256_packus_epi16(x, y), 0xD8); };
-    if (w > 8) {
-      const __m256i h0 = join(_mm256_srli_epi16(f0, 8), _mm256_srli_epi16(f1, 8)), h1 = join(_mm256_srli_epi16(f2, 8), _mm256_srli_epi16(f3, 8));
-      data += squeeze_bytes(h0, h1, w - 8, masks, data);
+    if (w <= 8) {
+      data += squeeze_bytes(join(f0, f1), join(f2, f3), w, masks, data);
+      masks += w;
+    } else {
+      const auto high = [&](__m256i x, __m256i y) { return join(_mm256_srli_epi16(x, 8), _mm256_srli_epi16(y, 8)); };
+      const auto low = [&](__m256i x, __m256i y) {
+        const __m256i byte = _mm256_set1_epi16(0xFF);
+        return join(_mm256_and_si256(x, byte), _mm256_and_si256(y, byte));
+      };
+      data += squeeze_bytes(high(f0, f1), high(f2, f3), w - 8, masks, data);
       masks += w - 8;
+      data += squeeze_bytes(low(f0, f1), low(f2, f3), 8, masks, data);
+      masks += 8;
     }
-    const uint32_t planes = w < 8 ? w : 8;
-    const __m256i b0 = join(_mm256_and_si256(f0, low), _mm256_and_si256(f1, low)), b1 = join(_mm256_and_si256(f2, low), _mm256_and_si256(f3, low));
-    data += squeeze_bytes(b0, b1, planes, masks, data);
-    masks += planes;
 #else
     uint32_t all = 0;
     uint8_t low[64], high[64];
@@ -203,7 +210,8 @@ void transpose8(const int16_t* const* blocks, uint32_t count, const uint8_t* slo
       const __m128i* t = s + 4 * half;
       const __m128i a = _mm_unpacklo_epi32(t[0], t[1]), b = _mm_unpackhi_epi32(t[0], t[1]);
       const __m128i c = _mm_unpacklo_epi32(t[2], t[3]), d = _mm_unpackhi_epi32(t[2], t[3]);
-      const __m128i rows[4] = {_mm_unpacklo_epi64(a, c), _mm_unpackhi_epi64(a, c), _mm_unpacklo_epi64(b, d), _mm_unpackhi_epi64(b, d)};
+      const __m128i rows[4] = {_mm_unpacklo_epi64(a, c), _mm_unpackhi_epi64(a, c), _mm_unpacklo_epi64(b, d),
+                               _mm_unpackhi_epi64(b, d)};
       for (int j = 0; j < 4; ++j) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out + slots[i + static_cast<uint32_t>(4 * half + j)] * slot_stride), rows[j]);
       }

@@ -18,7 +18,8 @@ void check_header(const Header& h) {
   for (uint32_t i = 0; i < h.num_components; ++i) {
     const Component& c = h.components[i];
     require(c.h >= 1 && c.h <= h.h_max && c.v >= 1 && c.v <= h.v_max && h.h_max <= 4 && h.v_max <= 4, "sampling factors");
-    require(c.block_cols >= 1 && c.block_cols <= wire::kMaxGrid && c.block_rows >= 1 && c.block_rows <= wire::kMaxGrid, "block grid");
+    require(c.block_cols >= 1 && c.block_cols <= wire::kMaxGrid && c.block_rows >= 1 && c.block_rows <= wire::kMaxGrid,
+            "block grid");
     require(c.block_cols <= h.mcus_x * c.h && c.block_rows <= h.mcus_y * c.v, "MCUs");
     require(c.latched, "a component without a quantisation table");
   }
@@ -56,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What strict decoding takes has a header to read, and it is the same one.
   if (d.outcome.result.ok() && !asked.options.keep_truncated) {
     fuzz::require(read.ok(), "decoded, but its header cannot be read");
-    fuzz::require(header.width == d.header.width && header.height == d.header.height && header.color == d.header.color, "two headers");
+    fuzz::require(header.width == d.header.width && header.height == d.header.height && header.color == d.header.color,
+                  "two headers");
     for (uint32_t i = 0; i < header.num_components; ++i) {
       fuzz::require(header.components[i].quantization == d.header.components[i].quantization, "two quantisation tables");
     }

@@ -1,6 +1,6 @@
 // What a fuzz target does with a stretch of input: the whole of it is the file, and its last bytes also say what is asked of the
-// decoder. Whatever follows EOI is ignored by the decoder, so that a plain JPEG file is a good seed, and so is one with a few bytes
-// appended.
+// decoder. Whatever follows EOI is ignored by the decoder, so that a plain JPEG file is a good seed, and so is one with a few
+// bytes appended.
 //
 // An input that ends with EOI asks for the whole image, all channels, no mercy. Of any other the last 24 bytes count:
 //   0 flags: 1 a region, 2 keep_truncated, 4 masks | 1..3 unused | 4..7 top, left, height, width in units of 8 pixels

@@ -1,5 +1,5 @@
-// Any bytes as a record or a batch. Once as they are, where the checksums stop most of them; once with sizes and checksums put right,
-// where only the other checks and the clamping stand between the bytes and the memory.
+// Any bytes as a record or a batch. Once as they are, where the checksums stop most of them; once with sizes and checksums put
+// right, where only the other checks and the clamping stand between the bytes and the memory.
 //
 // Input: a record or a batch, whose size is a multiple of 16; up to 15 bytes behind it say which part of it is asked for.
 #include <array>
@@ -57,12 +57,14 @@ std::vector<int16_t> pick(const std::vector<int16_t>& planes, uint64_t from, uin
   for (uint32_t f = 0; f < 64; ++f) {
     if ((to >> f & 1) == 0) continue;
     const auto k = static_cast<size_t>(std::popcount(from & ((uint64_t{1} << f) - 1)));
-    out.insert(out.end(), planes.begin() + static_cast<ptrdiff_t>(k * area), planes.begin() + static_cast<ptrdiff_t>((k + 1) * area));
+    out.insert(out.end(), planes.begin() + static_cast<ptrdiff_t>(k * area),
+               planes.begin() + static_cast<ptrdiff_t>((k + 1) * area));
   }
   return out;
 }
 
-std::vector<int16_t> crop(const std::vector<int16_t>& planes, const wire::ComponentRecord& from, const wire::ComponentRecord& to) {
+std::vector<int16_t> crop(const std::vector<int16_t>& planes, const wire::ComponentRecord& from,
+                          const wire::ComponentRecord& to) {
   std::vector<int16_t> out;
   for (size_t k = 0; k < from.channels; ++k) {
     for (size_t y = 0; y < to.h; ++y) {

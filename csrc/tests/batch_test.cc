@@ -50,7 +50,8 @@ Request request(std::span<const uint8_t> bytes, uint32_t seed = 0) {
 
 // A batch may begin at any multiple of 16, which a vector of bytes does not promise.
 struct Batch {
-  explicit Batch(size_t size) : storage(size + 16), bytes(storage.data() + (-reinterpret_cast<uintptr_t>(storage.data()) & 15), size) {}
+  explicit Batch(size_t size)
+      : storage(size + 16), bytes(storage.data() + (-reinterpret_cast<uintptr_t>(storage.data()) & 15), size) {}
   std::vector<uint8_t> storage;
   std::span<uint8_t> bytes;
 };
@@ -71,11 +72,12 @@ void check_sound(const Bytes& batch) {
 class TemporaryFile {
  public:
   TemporaryFile(const char* name, const Bytes& content)
-      : path_((std::filesystem::temp_directory_path() / (std::string("dctload-batch-test-") + std::to_string(std::random_device{}()) + name))
+      : path_((std::filesystem::temp_directory_path() /
+               (std::string("dctload-batch-test-") + std::to_string(std::random_device{}()) + name))
                   .string()) {
     std::FILE* const file = std::fopen(path_.c_str(), "wb");
     REQUIRE(file != nullptr);
-    CHECK_EQ(std::fwrite(content.data(), 1, content.size(), file), content.size());
+    if (!content.empty()) CHECK_EQ(std::fwrite(content.data(), 1, content.size(), file), content.size());
     std::fclose(file);
   }
   ~TemporaryFile() { std::filesystem::remove(path_); }
@@ -177,10 +179,22 @@ TEST(failing_images_leave_the_others_as_they_are) {
     requests.push_back(request(data[i]));
     codes.push_back(Code::kOk);
     switch (i % 5) {
-      case 0: requests.push_back(request(text)); codes.push_back(Code::kNotJpeg); break;
-      case 1: requests.push_back(request(cut)); codes.push_back(Code::kDataTruncated); break;
-      case 2: requests.push_back(request(headless)); codes.push_back(Code::kNoImage); break;
-      case 3: requests.push_back(request({})); codes.push_back(Code::kNotJpeg); break;
+      case 0:
+        requests.push_back(request(text));
+        codes.push_back(Code::kNotJpeg);
+        break;
+      case 1:
+        requests.push_back(request(cut));
+        codes.push_back(Code::kDataTruncated);
+        break;
+      case 2:
+        requests.push_back(request(headless));
+        codes.push_back(Code::kNoImage);
+        break;
+      case 3:
+        requests.push_back(request({}));
+        codes.push_back(Code::kNotJpeg);
+        break;
       default:
         requests.push_back(request(data[i]));
         requests.back().has_region = true;
@@ -246,9 +260,10 @@ TEST(paths_give_the_bytes_of_their_files) {
 
 TEST(a_path_that_cannot_be_read_fails_alone) {
   const TemporaryFile good(".jpg", files()[1]), empty(".empty", {});
-  const std::vector<Request> requests = {path_request(good.path()), path_request(good.path() + ".none"), path_request(empty.path()),
-                                         path_request(std::filesystem::temp_directory_path().string()), path_request(""),
-                                         path_request(good.path())};
+  const std::vector<Request> requests = {
+      path_request(good.path()),  path_request(good.path() + ".none"),
+      path_request(empty.path()), path_request(std::filesystem::temp_directory_path().string()),
+      path_request(""),           path_request(good.path())};
   Extractor extractor(3);
   check_sound(extract(extractor, requests));
   const Code codes[] = {Code::kOk, Code::kIo, Code::kNotJpeg, Code::kIo, Code::kIo, Code::kOk};

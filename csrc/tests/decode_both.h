@@ -26,7 +26,9 @@ struct Decoded {
   std::string complaint;  // empty: both doors agree and the record is sound
 };
 
-inline bool same_result(const Result& a, const Result& b) { return a.code == b.code && a.detail == b.detail && a.offset == b.offset; }
+inline bool same_result(const Result& a, const Result& b) {
+  return a.code == b.code && a.detail == b.detail && a.offset == b.offset;
+}
 
 inline bool same_outcome(const Outcome& a, const Outcome& b) {
   return same_result(a.result, b.result) && a.status == b.status && same_result(a.loss, b.loss) && a.valid_mcus == b.valid_mcus &&
@@ -57,8 +59,8 @@ inline std::string compare_record(const Decoded& d) {
 }
 
 // Without planes where the header, or the region, is refused before any data is read.
-inline Decoded decode_both(const Kernels& kernels, ImageDecoder& decoder, std::span<const uint8_t> file, const Selection& selection,
-                           const Box* box, const DecodeOptions& options) {
+inline Decoded decode_both(const Kernels& kernels, ImageDecoder& decoder, std::span<const uint8_t> file,
+                           const Selection& selection, const Box* box, const DecodeOptions& options) {
   Decoded d;
   PackedImage packed;
   decoder.release();

@@ -1,4 +1,5 @@
-// Whole images: what a small writer coded must come back from both doors of the decoder (planes, packed records), on every CPU level.
+// Whole images: what a small writer coded must come back from both doors of the decoder (planes, packed records), on every CPU
+// level.
 #include <algorithm>
 #include <optional>
 
@@ -76,10 +77,14 @@ void check_clean(const Picture& picture, const Stream& stream, const Selection& 
 std::vector<Picture> pictures() {
   const Noise tame{}, wild{30, 32767, 16000};
   return {
-      make_picture(100, 75, {{1, 1}, {1, 1}, {1, 1}}, 1, tame), make_picture(130, 97, {{2, 2}, {1, 1}, {1, 1}}, 2, tame),
-      make_picture(64, 64, {{1, 1}}, 3, wild),                  make_picture(61, 140, {{2, 2}}, 4, tame),
-      make_picture(150, 33, {{3, 1}, {1, 1}, {1, 2}}, 5, wild), make_picture(90, 90, {{1, 1}, {2, 2}, {1, 2}, {2, 1}}, 6, tame),
-      make_picture(1, 1, {{4, 2}, {1, 2}}, 7, wild),            make_picture(9, 700, {{1, 3}, {1, 1}, {1, 1}}, 8, tame),
+      make_picture(100, 75, {{1, 1}, {1, 1}, {1, 1}}, 1, tame),
+      make_picture(130, 97, {{2, 2}, {1, 1}, {1, 1}}, 2, tame),
+      make_picture(64, 64, {{1, 1}}, 3, wild),
+      make_picture(61, 140, {{2, 2}}, 4, tame),
+      make_picture(150, 33, {{3, 1}, {1, 1}, {1, 2}}, 5, wild),
+      make_picture(90, 90, {{1, 1}, {2, 2}, {1, 2}, {2, 1}}, 6, tame),
+      make_picture(1, 1, {{4, 2}, {1, 2}}, 7, wild),
+      make_picture(9, 700, {{1, 3}, {1, 1}, {1, 1}}, 8, tame),
   };
 }
 

@@ -153,6 +153,7 @@ struct Coding {
   std::array<HuffmanSpec, 2> ac = {flat_table(256), flat_table(255)};
   uint32_t quantization = 7;
   bool eoi = true;
+  std::vector<Bytes> raw;  // by scan: bits to write, before stuffing, in place of the picture's
 };
 
 struct Stream {
@@ -247,6 +248,11 @@ class JpegWriter {
     head.insert(head.end(), {static_cast<uint8_t>(s.ss), static_cast<uint8_t>(s.se), static_cast<uint8_t>(s.ah << 4 | s.al)});
     segment(0xDA, head);
     stream_.data.push_back(stream_.bytes.size());
+    if (stream_.data.size() <= coding_.raw.size()) {
+      for (const uint8_t byte : coding_.raw[stream_.data.size() - 1]) bits_.put(byte, 8);
+      stream_.data_end.push_back(stream_.bytes.size());
+      return;
+    }
     const bool alone = s.components.size() == 1;
     const Plane& first = picture_.planes[s.components[0]];
     const uint32_t across = alone ? first.cols : picture_.mcus_x, down = alone ? first.rows : picture_.mcus_y;
