@@ -63,7 +63,8 @@ setup: $(MADE)/package $(MADE)/extra-test $(MADE)/extra-bench $(MADE)/extra-dev 
 demo: $(MADE)/package $(MADE)/extra-bench  ## what crosses from CPU to GPU: table and plot on photographs that come with packages
 	@mkdir -p build
 	$(PY) -m benchmarks.bandwidth --plot build/bandwidth.png
-	@echo "the plot is in build/bandwidth.png"
+	@$(PY) -m benchmarks.photos build/photos
+	@echo "the plot is in build/bandwidth.png; the README's ten lines of Python run on build/photos"
 
 test: test-cpp test-python test-checks  ## all tests: C++, Python, and the acceptance checks where they are there
 

@@ -100,9 +100,7 @@ def selections(names: Sequence[str]) -> dict[str, Any]:
         try:
             parsed[name] = ChannelSelection.parse(name)
         except ValueError as error:
-            presets = ChannelSelection.presets()
-            known = ", ".join(presets)
-            fail(f'--channels {name}: {error}; presets: {known}; or a text such as "y:0-3,8;cb:0,1;cr:0,1"')
+            fail(f"--channels: {error}")
     return parsed
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -127,9 +128,32 @@ def write_result(content: Mapping[str, Any], path: Path) -> None:
         fail(f"cannot write {path}: {error.strerror}")
 
 
-def results_path(name: str) -> Path:
-    """Where a result of this machine is kept: `benchmarks/results/NAME-MACHINE.json`."""
-    return RESULTS / f"{name}-{_machine.this_machine().short_name}.json"
+def writable(name: str) -> Path:
+    """The path of a file that will be written at the end; ends at once with one line where that cannot work."""
+    path = Path(name)
+    was_there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    return path
+
+
+def need_dctload() -> None:
+    """Ends with one line where dctload cannot be imported."""
+    try:
+        import dctload  # noqa: F401
+    except ImportError as error:
+        fail(str(error) if "dctload" in str(error).lower() else f"dctload cannot be imported: {error}")
+
+
+def results_path(benchmark: str, data: str, *parts: str) -> Path:
+    """Where a result of this machine is kept: `benchmarks/results/BENCHMARK-DATA[-PART]-MACHINE.json`."""
+    words = [benchmark, _machine.slug(data), *parts, _machine.this_machine().short_name]
+    return RESULTS / f"{'-'.join(words)}.json"
 
 
 def console(stderr: bool = False, width: int | None = None) -> Console:
@@ -154,6 +178,14 @@ def table(title: str, columns: Sequence[str], caption: str = "") -> Table:
         text = index == 0 or heading.startswith("!")
         made.add_column(heading.lstrip("!"), justify="left" if text else "right", no_wrap=not text)
     return made
+
+
+def bullets(out: Console, heading: str, lines: Iterable[str]) -> None:
+    """A heading and its lines, broken between words on a terminal, whole elsewhere."""
+    out.print(f"[bold]{heading}[/bold]")
+    for line in lines:
+        text = textwrap.fill(line, out.width - 4, subsequent_indent="    ", break_on_hyphens=False) if out.is_terminal else line
+        out.print(f"  - {text}", soft_wrap=True, markup=False)
 
 
 @contextmanager

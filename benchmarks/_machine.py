@@ -48,7 +48,7 @@ class Machine:
         """A file name's part, such as `epyc-2core` or `epyc-16core-h200`."""
         name = f"{_short_cpu(self.cpu)}-{self.cores}core"
         if self.gpu:
-            name += "-" + _slug(re.sub(r"(?i)nvidia|geforce|tesla|graphics|device", " ", self.gpu))
+            name += "-" + slug(re.sub(r"(?i)nvidia|geforce|tesla|graphics|device", " ", self.gpu))
         return name
 
     def as_json(self) -> dict[str, object]:
@@ -137,8 +137,9 @@ def _os_name() -> str:
 
 def _short_cpu(model: str) -> str:
     known = re.search(r"epyc|threadripper|ryzen|xeon|graviton|neoverse|apple m\d|i[3579]-\w+", model.lower())
-    return _slug(known.group(0)) if known else _slug(model)[:24].strip("-") or "cpu"
+    return slug(known.group(0)) if known else slug(model)[:24].strip("-") or "cpu"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """A file name's part: small letters, digits and single dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

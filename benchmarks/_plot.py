@@ -52,8 +52,8 @@ def draw(measured: _bytes.Measurement, path: Path) -> None:
             if not bar.fixed:  # how far the largest images reach
                 axes.plot([mean, min(bar.p99 / 1000, longest)], [place] * 2, color=colour, lw=1.5, alpha=0.55, zorder=1)
             weight = "bold" if bar.kind == "packed" else "normal"
-            axes.text(longest * 1.11, place, kilobytes(bar.mean), va="center", ha="right", weight=weight)
-            axes.text(longest * 1.28, place, ratio(bar.mean / _bytes.RGB224) + "x", va="center", ha="right", weight=weight)
+            for x, text in ((1.11, kilobytes(bar.mean)), (1.28, ratio(bar.mean / _bytes.RGB224) + "x")):
+                axes.text(longest * x, place, text, va="center_baseline", ha="right", weight=weight)
         for x, heading in ((1.11, "kB"), (1.28, "vs RGB u8 224")):
             axes.text(longest * x, -1.0, heading, ha="right", va="center", fontsize=9.5, color=QUIET)
 
@@ -61,6 +61,7 @@ def draw(measured: _bytes.Measurement, path: Path) -> None:
         axes.tick_params(axis="y", length=0, colors=INK)
         axes.tick_params(axis="x", length=0, colors=QUIET)
         axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= longest * 1.01])
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlim(0, longest * 1.29)
         axes.set_axisbelow(True)
         axes.set_ylim(max(places) + 0.6, -1.4)
@@ -82,7 +83,7 @@ def draw(measured: _bytes.Measurement, path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path)
         except (OSError, ValueError) as error:
-            fail(f"--plot {path}: {error}")
+            fail(f"--plot {path}: {getattr(error, 'strerror', None) or error}")
         finally:
             plt.close(figure)
 

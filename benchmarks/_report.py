@@ -81,6 +81,7 @@ def bars(race: Race) -> list[dict[str, Any]]:
                 "iqr": None if spread is None else round(spread, 3),
                 "bar": bar.least,
                 "wish": bar.wish,
+                "promised": bar.promised,
                 "met": measured >= bar.least if measured is not None and bar.promised else None,
             }
         )
@@ -104,15 +105,11 @@ def show(
     out.print(_bar_table(bar_rows))
     if large:
         out.print(_large_table(large))
-    losses = _losses(race)
-    if losses:
-        out.print("[bold]Where there is no gain[/bold]")
-        for line in losses:
-            out.print(f"  - {line}", soft_wrap=True)
+    slower = losses(race)
+    if slower:
+        _harness.bullets(out, "Where there is no gain", slower)
     if absent:
-        out.print("[bold]Absent[/bold]")
-        for name, reason in absent.items():
-            out.print(f"  - {name}: {reason}", soft_wrap=True, markup=False)
+        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in absent.items()])
     if race.left_out:
         out.print(f"[bold]Left out[/bold], for all variants: {len(race.left_out)} files; the first: {race.left_out[0]}")
 
@@ -185,7 +182,7 @@ def _large_table(large: Sequence[Row]) -> _harness.Table:
     return made
 
 
-def _losses(race: Race) -> list[str]:
+def losses(race: Race) -> list[str]:
     """Ours that are not faster than the yardstick, and a word on what is not compared."""
     reference = yardstick(race)
     said = []
@@ -193,11 +190,11 @@ def _losses(race: Race) -> list[str]:
         for entry in _running(race, name):
             value = _ratio(race, name, entry.variant.key, reference)
             if entry.variant.ours and value is not None and value < 1:
-                said.append(f"{_shown(entry)}, {name}: {value:.2f} x {race.entries[str(reference)].label}.")
+                said.append(f"{_shown(entry)}, {name}: {value:.2f} x as fast as {race.entries[str(reference)].label}.")
     if PROGRESSIVE in race.kept and MAIN in race.kept and "packed 24s" in race.entries:
         times = race.entries["packed 24s"].times
         slower = times[PROGRESSIVE].seconds / times[MAIN].seconds
-        said.append(f"Progressive files cost {slower:.1f} x their baseline twins (packed 24s), whoever reads them.")
+        said.append(f"Progressive files take {slower:.1f} x as long as their baseline twins (packed 24s).")
     said.append("Rows of pixels are finished pictures; coefficients still need the device's transforms.")
     return said
 

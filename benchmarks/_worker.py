@@ -204,7 +204,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answer = ("ok", getattr(session, verb)(*arguments))
         except Exception as error:
             message = str(error) or type(error).__name__
-            if isinstance(error, ImportError):
+            if isinstance(error, ModuleNotFoundError):
                 message = f"not installed ({message})"
             answer = ("failed", message)
         pickle.dump(answer, answers, protocol=5)

@@ -6,7 +6,6 @@ python -m benchmarks.bandwidth --help
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -30,8 +29,12 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     presets = _names(options.channels)
-    if importlib.util.find_spec("dctload") is None:
-        _harness.fail("dctload is not installed; run in the clone: pip install -e .")
+    if not presets:
+        _harness.fail("--channels names nothing; write e.g. --channels 24s,64s")
+    _harness.need_dctload()
+    for name in (options.plot, options.json if options.json != "-" else None):
+        if name:
+            _harness.writable(name)
     _bytes.selections(presets)  # a name that is wrong should not cost a walk through a folder first
     files = _data.file_set(options.data)
     if options.quick:
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json and options.json != "-":
         _harness.write_result(content, Path(options.json))
     if options.save:
-        path = _harness.results_path(f"bandwidth-{options.crop}")
+        path = _harness.results_path("bandwidth", measured.files.name, options.crop)
         _harness.write_result(content, path)
         print(f"saved {path.name}", file=sys.stderr)
     if options.plot:
@@ -108,9 +111,7 @@ def _print_report(measured: _bytes.Measurement, copies: _copies.Copies, link: fl
         out.print(_whole_table(measured))
     if copies.rows:
         out.print(_copies_table(copies))
-    out.print("[bold]Where the saving is not there[/bold]")
-    for line in notes(measured):
-        out.print(f"  - {line}", soft_wrap=True)
+    _harness.bullets(out, "Where the saving is not there", notes(measured))
     if copies.reason:
         out.print(f"\n{copies.reason}")
     for line in measured.skipped[:5]:
@@ -203,13 +204,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--plot", metavar="F.png", help="draw the picture (matplotlib)")
     add("--save", action="store_true", help="keep the result in benchmarks/results/")
     add("--quick", action="store_true", help=f"at most {QUICK_FILES} files")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.save and options.quick:
+        parser.error("--save keeps whole runs only; leave out --quick, or write the result elsewhere with --json F")
+    return options
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not value > 0:
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
     return value
 
 

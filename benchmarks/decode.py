@@ -34,6 +34,9 @@ libjpeg-turbo's coefficient read needs a C compiler and libjpeg's headers.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    _harness.need_dctload()
+    if options.json:
+        _harness.writable(options.json)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     main_files = _data.file_set(options.data)
     small = _data.embedded_photos(SMALL_SIDE) if options.small is None else _data.file_set(options.small)
@@ -68,11 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content["bars"] = bars
     content["absent"] = {**absent, **race.absent}
     content["left_out"] = race.left_out
+    content["notes"] = _report.losses(race)
     _report.show(race, threaded, threads, large, bars, content["absent"])
     if options.json:
         _harness.write_result(content, Path(options.json))
     if options.save:
-        path = _harness.results_path("decode")
+        path = _harness.results_path("decode", main_files.name)
         _harness.write_result(content, path)
         print(f"saved {path.name}", file=sys.stderr)
 
@@ -136,14 +140,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--quick", action="store_true", help=f"at most {QUICK_FILES} files a set, fewer rounds, no 100-megapixel file")
     add("--json", metavar="F", help="write the result as JSON")
     add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.save and (options.quick or options.only):
+        parser.error("--save keeps whole runs only; leave out --quick and --only, or write the result elsewhere with --json F")
+    return options
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Rewrites the tables of README.md between `<!-- bench:NAME -->` and `<!-- /bench -->` from the results that are kept.
+"""Rewrites the tables between `<!-- bench:NAME -->` and `<!-- /bench -->` in README.md and docs/ from the results that are kept.
 
 python -m benchmarks.readme            rewrite the tables
 python -m benchmarks.readme --check    only say whether they are up to date (exit status 1 where not)
 
-NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-rrc` or `decode`; of several machines the newest
-result is taken, or the one whose whole name is given (`bandwidth-rrc-epyc-2core`). `decode:bars` is the second table of `decode`.
+NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-imagenet-sample-rrc` or `decode-imagenet-sample`; of
+several machines the newest result is taken, or the one whose whole name is given (`decode-imagenet-sample-epyc-2core`).
+`NAME:bars` is the second table of `decode`, `NAME:losses` says where there is no gain. Where no such result is kept, the block
+says so in one line.
 """
 
 from __future__ import annotations
@@ -20,53 +22,66 @@ from typing import Any
 from benchmarks import _bytes, _harness, _machine
 from benchmarks._harness import kilobytes, ratio
 
-README = _machine.REPOSITORY / "README.md"
+REPOSITORY = _machine.REPOSITORY
 BLOCK = re.compile(r"(<!-- bench:([\w.:-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 BANDWIDTH_DENSE = ("dense 56x56x24 int16", "dense 56x56x64 int16")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description="Rewrite README.md's benchmark tables.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description="Rewrite the documents' benchmark tables.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 where a table is not up to date")
-    parser.add_argument("--file", metavar="F", default=str(README), help="another Markdown file with such marks")
+    parser.add_argument("--file", metavar="F", nargs="+", help="other Markdown files with such marks (default: README.md, docs/)")
     options = parser.parse_args(arguments)
-    path = Path(options.file)
+    pages = [Path(name) for name in options.file or ()] or [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/*.md"))]
+    stale = [page.name for page in pages if not _is_current(page, options.check, must_have_blocks=bool(options.file))]
+    if stale:
+        listed = ", ".join(stale)
+        print(f"{listed}: tables differ from benchmarks/results; run: python -m benchmarks.readme", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _is_current(page: Path, check: bool, must_have_blocks: bool) -> bool:
+    """False where a page's tables are out of date and stay so (`check`)."""
     try:
-        before = path.read_text(encoding="utf-8")
+        before = page.read_text(encoding="utf-8")
     except OSError as error:
-        _harness.fail(f"{path.name}: {error.strerror}")
+        _harness.fail(f"{page.name}: {error.strerror}")
     if not BLOCK.search(before):
-        _harness.fail(f"{path.name}: no block between <!-- bench:NAME --> and <!-- /bench -->")
+        if must_have_blocks:
+            _harness.fail(f"{page.name}: no block between <!-- bench:NAME --> and <!-- /bench -->")
+        return True
     after = BLOCK.sub(lambda found: f"{found[1]}{block(found[2])}\n{found[3]}", before)
     if after == before:
-        print(f"{path.name}: tables are up to date")
-    elif options.check:
-        print(f"{path.name}: tables differ from benchmarks/results; run: python -m benchmarks.readme", file=sys.stderr)
-        raise SystemExit(1)
+        print(f"{page.name}: tables are up to date")
+    elif check:
+        return False
     else:
-        path.write_text(after, encoding="utf-8")
-        print(f"{path.name}: tables rewritten")
+        page.write_text(after, encoding="utf-8")
+        print(f"{page.name}: tables rewritten")
+    return True
 
 
 def block(name: str) -> str:
-    """The Markdown of one block: a table and the line that says where it comes from."""
+    """The Markdown of one block: a table and the line that says where it comes from, or a line that there is no result."""
     stem, _, table = name.partition(":")
-    render = RENDERERS.get(table or stem.split("-")[0])
+    benchmark = stem.split("-")[0]
+    render = RENDERERS.get(table or benchmark)
     if render is None:
         _harness.fail(f"bench:{name}: no table is known for it; known: {', '.join(RENDERERS)}")
     content = result(stem)
-    return f"\n{render(content)}\n\n{_source(content)}\n"
+    if content is None:
+        print(f"bench:{name}: benchmarks/results/ has no {stem}-MACHINE.json yet; the block says so", file=sys.stderr)
+        command = f"python -m benchmarks.{benchmark} --data DIR --save"
+        return f"\nNot measured yet: `benchmarks/results/` has no `{stem}`. `{command}` makes it.\n"
+    source = f"(`{content['command']}`)" if render is losses else _source(content)
+    return f"\n{render(content)}\n\n{source}\n"
 
 
-def result(name: str) -> dict[str, Any]:
-    """The newest kept result of that name."""
+def result(name: str) -> dict[str, Any] | None:
+    """The newest kept result of that name, or None."""
     found = [path for path in _harness.RESULTS.glob("*.json") if path.stem == name or path.stem.startswith(f"{name}-")]
-    contents: list[dict[str, Any]] = [json.loads(path.read_text(encoding="utf-8")) for path in found]
-    if not contents:
-        _harness.fail(
-            f"bench:{name}: no benchmarks/results/{name}-MACHINE.json; run: python -m benchmarks.{name.split('-')[0]} --save"
-        )
-    return max(contents, key=lambda content: str(content["date"]))
+    contents: list[dict[str, Any]] = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(found)]
+    return max(contents, key=lambda content: str(content["date"]), default=None)
 
 
 def bandwidth_table(content: dict[str, Any]) -> str:
@@ -81,8 +96,12 @@ def bandwidth_table(content: dict[str, Any]) -> str:
         ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, _bytes.JPEG_NAME)]
         name = f"**{row['name']}**" if row["kind"] == "packed" else row["name"]
         lines.append(_line(name, *sizes, *ratios))
-    losses = "\n".join(f"* {note}" for note in content.get("notes", []))
-    return "\n".join(lines) + f"\n\nWhere the saving is not there:\n\n{losses}"
+    return "\n".join(lines)
+
+
+def losses(content: dict[str, Any]) -> str:
+    """Where the saving is not there, as `benchmarks.bandwidth` said it."""
+    return "\n".join(f"* {note}" for note in content["notes"])
 
 
 def decode_table(content: dict[str, Any]) -> str:
@@ -101,10 +120,12 @@ def decode_table(content: dict[str, Any]) -> str:
 
 def bars_table(content: dict[str, Any]) -> str:
     """Each promised ratio beside what was measured."""
-    lines = ["| ratio | to | files | measured | bar |", "|---|---|---|--:|--:|"]
+    lines = ["| one thread | times as fast as | files | measured | promised | |", "|---|---|---|--:|--:|---|"]
     for bar in content["bars"]:
         measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
-        lines.append(_line(bar["ours"], bar["other"], bar["set"], measured, f"{bar['bar']:g}"))
+        verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
+        promised = f"{bar['bar']:g}" if bar["promised"] else f"({bar['wish']})"
+        lines.append(_line(f"dctload {bar['ours']}", bar["other"], bar["set"], measured, promised, verdict))
     return "\n".join(lines)
 
 
@@ -130,6 +151,7 @@ def _line(*cells: str) -> str:
 
 RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bandwidth": bandwidth_table,
+    "losses": losses,
     "decode": decode_table,
     "bars": bars_table,
 }

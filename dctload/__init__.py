@@ -6,6 +6,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+if importlib.util.find_spec("dctload._core") is None:  # without this, Python would speak of a circular import
+    raise ImportError(
+        f"dctload is not compiled for this Python in {__path__[0]}; run make demo, or pip install -e ., in the clone, or start "
+        "Python in another folder if dctload is installed"
+    )
+
 from dctload.channels import ChannelSelection
 from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG, WireError
 from dctload.jpeg import Box, Component, Header, JPEGCoefficients, Limits, cpu_level, read_coefficients, read_header

@@ -92,7 +92,7 @@ class ChannelSelection:
         if isinstance(text, ChannelSelection):
             return text
         if not isinstance(text, str):
-            raise TypeError(f"channels are a str or a ChannelSelection, not {type(text).__name__}")
+            raise TypeError(f'channels are a text such as "24s" or a ChannelSelection, not {type(text).__name__}')
         return _parsed(text)
 
     @classmethod
@@ -176,7 +176,10 @@ def _parsed(text: str) -> ChannelSelection:
             raise ValueError(f"channels {text!r}: {piece!r} is none of y:..., cb:..., cr:...; write e.g. y:0-3,8;cb:0,1;cr:0,1")
         if part in parts:
             raise ValueError(f"channels {text!r}: {part} stands twice; write all its frequencies in one list")
-        parts[part] = _numbers(numbers, part)
+        try:
+            parts[part] = _numbers(numbers, part)
+        except ValueError as error:
+            raise ValueError(f"channels {text!r}: {error}") from None
     try:
         return ChannelSelection(*(parts.get(part, ()) for part in _PARTS))
     except ValueError as error:
@@ -209,7 +212,7 @@ def _numbers(text: str, part: str) -> tuple[int, ...]:
         if low > high:
             raise ValueError(f"{part}: the range {words!r} runs backwards")
         if not 0 <= low <= high < _FREQUENCIES:
-            raise ValueError(f"{part}: frequencies are 0..63 (8 * v + u), not {words}")
+            raise ValueError(f"{part}: frequencies are 0..63 (8 * v + u, not the zigzag place), not {words}")
         numbers.extend(range(low, high + 1))
     return tuple(numbers)
 

@@ -127,7 +127,8 @@ def error_from_code(
     place = None if name in _WITHOUT_PLACE else offset
     who = source if source is not None else None if index is None else f"image {index}"
     what = fact if fact is not None else code.text + _detail_words(name, detail)
-    remedies = [words for words in (code.remedy, 'pass on_error="mark"' if in_batch else "") if words]
+    remedy = "get it again from its source, or take it out of the list" if _is_empty(name, detail) else code.remedy
+    remedies = [words for words in (remedy, 'pass on_error="mark" to go on without this image' if in_batch else "") if words]
     message = ": ".join(words for words in (who, f"byte {place}" if place else None, what) if words)
     if remedies:
         message += "; " + ", or ".join(remedies)
@@ -159,13 +160,17 @@ def _process(name: str, detail: int | None) -> str:
     return _PROCESSES[name]
 
 
+def _is_empty(name: str, detail: int | None) -> bool:
+    return name == "not_jpeg" and detail is not None and _core.FORMATS[detail] == "empty"
+
+
 def _detail_words(name: str, detail: int | None) -> str:
     if detail is None:
         return ""
     if name == "not_jpeg":
         if not detail:
             return ""
-        return ": it is empty" if _core.FORMATS[detail] == "empty" else f": it looks like {_core.FORMATS[detail]}"
+        return ": it is empty" if _is_empty(name, detail) else f": it looks like {_core.FORMATS[detail]}"
     if name == "precision":
         return f" ({detail} bits)"
     if name in ("bad_marker", "bad_length", "duplicate_marker"):

@@ -32,6 +32,14 @@ _CODE_NUMBERS = {row[0]: number for number, row in enumerate(_core.CODES)}
 _PIPE_CHUNK = 1 << 20
 
 
+def whole_number(value: Any, what: str) -> int:
+    """The value as an int; TypeError, with the argument's name, if it is no whole number."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is a whole number, not {value!r}") from None
+
+
 class Box(NamedTuple):
     """A rectangle in pixels as coded, before EXIF orientation; torchvision's order."""
 
@@ -59,7 +67,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("pixels", "components", "scans", "bytes"):
-            if operator.index(getattr(self, name)) < 0:
+            if whole_number(getattr(self, name), f"Limits({name}=...)") < 0:
                 raise ValueError(f"Limits({name}=...) is a count, not {getattr(self, name)}")
 
 
@@ -184,6 +192,8 @@ class JPEGCoefficients:
 
     def dequantized(self, k: int) -> NDArray[np.float32]:
         """float32 `[kept channels, block rows, block cols]` of component `k`: planes times quantisation table (T.81, A.3.4)."""
+        if not 0 <= operator.index(k) < len(self.planes):
+            raise IndexError(f"component {k} of an image with {len(self.planes)}")
         steps = self.header.components[k].quantization[list(self.frequencies[k])].astype(np.float32)
         return self.planes[k] * steps[:, None, None]
 
@@ -203,7 +213,7 @@ def read_header(source: Source, *, limits: Limits | None = None) -> Header:
         JPEGError: The file is damaged; `UnsupportedJPEG`: it is of another kind; `LimitExceeded`: it is too large.
         OSError: The file cannot be opened.
     """
-    limits = limits or _DEFAULT_LIMITS
+    limits = _checked_limits(limits)
     data, name = _load(source, limits)
     result, facts, _ = _core.read_header(data, limits_tuple(limits))
     if facts is None:
@@ -240,7 +250,7 @@ def read_coefficients(
         (16, 60, 80)
     """
     selection = ChannelSelection.parse(channels)
-    limits = limits or _DEFAULT_LIMITS
+    limits = _checked_limits(limits)
     box = box_tuple(region)
     data, name = _load(source, limits)
     result, image = _core.decode(data, selection.masks, box, limits_tuple(limits), keeps_truncated(truncated))
@@ -323,7 +333,7 @@ def facts_from_header(header: Header) -> _core.HeaderFacts:
 
 def limits_tuple(limits: Limits | None) -> tuple[int, int, int, int]:
     """The core's form of limits; more than its integers hold is as good as no bound."""
-    chosen = limits or _DEFAULT_LIMITS
+    chosen = _checked_limits(limits)
     wide, narrow = 2**64 - 1, 2**32 - 1
     return min(chosen.pixels, wide), min(chosen.components, narrow), min(chosen.scans, narrow), min(chosen.bytes, wide)
 
@@ -366,16 +376,26 @@ def checked_buffer(source: Buffer, what: str) -> Buffer:
     """The same object; TypeError or ValueError if it is no contiguous buffer."""
     try:
         with memoryview(cast("bytes", source)) as view:
-            if not view.c_contiguous:
-                raise ValueError(f"{what} is not contiguous; pass bytes, or a contiguous copy")
+            contiguous, itemsize = view.c_contiguous, view.itemsize
     except TypeError:
-        raise TypeError(f"{what} is a path or a buffer of bytes, not {type(source).__name__}") from None
+        hint = "; pass what its read() gives" if hasattr(source, "read") else ""
+        raise TypeError(f"{what} is a path or the bytes of a file, not {type(source).__name__}{hint}") from None
+    if not contiguous:
+        raise ValueError(f"{what} is not contiguous; pass bytes, or a contiguous copy")
+    if itemsize != 1:
+        raise TypeError(f"{what} holds items of {itemsize} bytes; pass the bytes of a JPEG file, as bytes or uint8")
     return source
 
 
 def source_name(source: Source) -> str | None:
     """The path of a source, or None where it is a buffer."""
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+
+
+def _checked_limits(limits: Limits | None) -> Limits:
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"limits is a Limits, such as Limits(pixels=10**9), not {limits!r}")
+    return limits or _DEFAULT_LIMITS
 
 
 def _error(result: _core.Result, name: str | None) -> JPEGError:

@@ -34,6 +34,7 @@ from dctload.jpeg import (
     read_header,
     source_name,
     status_name,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class PackedBatch:
         Raises:
             WireError: Anything is wrong: sizes, checksums, ranges, directory.
         """
-        batch = _as_uint8(buffer)
+        batch = _as_uint8(_checked_bytes(buffer, "buffer"))
         return cls(batch, _checked(batch, deep))
 
     @classmethod
@@ -110,7 +111,8 @@ class PackedBatch:
         """
         if isinstance(images, (bytes, bytearray, memoryview, np.ndarray)):
             raise TypeError("join takes a list of image bytes, not the bytes of one; write [image_bytes]")
-        fault, batch = _core.join(list(images))
+        records = [_checked_bytes(image, f"images[{i}]") for i, image in enumerate(_items(images, "images"))]
+        fault, batch = _core.join(records)
         if fault is not None or batch is None:
             raise wire_error(fault or ("batch", 0, -1), "image bytes")
         return cls(batch, _core.records_of_own(batch))
@@ -246,7 +248,7 @@ class Extractor:
     """
 
     def __init__(self, num_threads: int = 0) -> None:
-        if not 0 <= operator.index(num_threads) <= _MOST_THREADS:
+        if not 0 <= whole_number(num_threads, "num_threads") <= _MOST_THREADS:
             raise ValueError(f"num_threads is 0 (one a core) to {_MOST_THREADS}, not {num_threads}")
         self._core = _core.BatchExtractor(num_threads)
         self._lock = threading.Lock()
@@ -292,7 +294,10 @@ class Extractor:
                 if target is None:
                     target = _core.aligned_empty(total)
                 elif target.nbytes < total:
-                    raise ValueError(f"out holds {target.nbytes} bytes, this batch needs {total}; packed_bound gives a bound")
+                    raise ValueError(
+                        f"out holds {target.nbytes} bytes, this batch needs {total}; pass a larger buffer: packed_bound says "
+                        "beforehand what is enough"
+                    )
                 self._core.write(target)
             finally:
                 self._core.forget()
@@ -355,6 +360,8 @@ def unpack_reference(batch: PackedBatch) -> list[JPEGCoefficients | None]:
     Raises:
         WireError: The batch's bytes were changed since it was made.
     """
+    if not isinstance(batch, PackedBatch):
+        raise TypeError(f"batch is a PackedBatch, not {type(batch).__name__}; PackedBatch.from_buffer makes one of bytes")
     fault, images = _core.unpack(batch.buffer)
     if fault is not None:
         raise wire_error(fault, "packed batch, changed since it was made")
@@ -380,7 +387,7 @@ def packed_bound(
     Raises:
         ValueError: A region does not touch its image.
     """
-    items = list(headers)
+    items = [_checked_header(item, f"headers[{i}]") for i, item in enumerate(_items(headers, "headers"))]
     selections, _ = _selections(channels, len(items))
     boxes = _boxes(regions, len(items))
     outside, nbytes = _core.bound([facts_from_header(h) for h in items], [s.masks for s in selections], boxes)
@@ -403,9 +410,9 @@ def pack(planes: Sequence[NDArray[np.int16]], tables: Sequence[ArrayLike], heade
         TypeError: Planes that are not int16.
         LimitExceeded: The record would pass 2^32 - 16 bytes.
     """
-    components = header.components
+    components = _checked_header(header, "header").components
     if len(planes) != len(components) or len(tables) != len(components):
-        raise ValueError(f"the header has {len(components)} components, here are {len(planes)} planes and {len(tables)} tables")
+        raise ValueError(f"the header has {len(components)} components, not {len(planes)} planes and {len(tables)} tables")
     facts, arrays = [], []
     for k, (component, plane, table) in enumerate(zip(components, planes, tables, strict=True)):
         array, shape = np.asarray(plane), (64, component.block_rows, component.block_cols)
@@ -453,7 +460,7 @@ def _as_uint8(buffer: Buffer) -> NDArray[np.uint8]:
 
 
 def _checked_out(out: Buffer) -> NDArray[np.uint8]:
-    view = memoryview(cast("bytes", out))
+    view = memoryview(cast("bytes", _checked_bytes(out, "out")))
     if view.readonly:
         raise ValueError("out is read-only; pass a writable uint8 buffer")
     if view.itemsize != 1:
@@ -474,11 +481,32 @@ def _source_list(sources: Iterable[Source]) -> list[Source]:
         raise TypeError(f"sources is a list of images, not one path; write [{os.fspath(sources)!r}]")
     if isinstance(sources, (bytes, bytearray, memoryview, np.ndarray)):
         raise TypeError("sources is a list of images, not the bytes of one; write [data]")
-    items = list(sources)
+    items = _items(sources, "sources")
     for i, item in enumerate(items):
         if not isinstance(item, (str, os.PathLike, bytes)):
             checked_buffer(item, f"sources[{i}]")
     return items
+
+
+def _items(values: Iterable[_T], what: str) -> list[_T]:
+    """The values as a list; TypeError, with the argument's name, if there is nothing to go through."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{what} is a list, not {type(values).__name__}")
+    return list(values)
+
+
+def _checked_bytes(buffer: Buffer, what: str) -> Buffer:
+    try:
+        memoryview(cast("bytes", buffer)).release()
+    except TypeError:
+        raise TypeError(f"{what} is a buffer of bytes (bytes, memoryview, uint8 array), not {type(buffer).__name__}") from None
+    return buffer
+
+
+def _checked_header(header: Header, what: str) -> Header:
+    if not isinstance(header, Header):
+        raise TypeError(f"{what} is a Header, as read_header gives it, not {type(header).__name__}")
+    return header
 
 
 def _core_source(source: Source) -> Buffer:
@@ -493,7 +521,7 @@ def _core_source(source: Source) -> Buffer:
 
 def _per_image(what: str, values: Sequence[_T], count: int) -> list[_T]:
     if len(values) != count:
-        raise ValueError(f"{what} has {len(values)} entries for {count} images")
+        raise ValueError(f"{what} has {len(values)} entries for {count} images; give one for all, or as many as images")
     return list(values)
 
 
@@ -501,7 +529,7 @@ def _selections(
     channels: Channels | Sequence[Channels], count: int
 ) -> tuple[list[ChannelSelection], ChannelSelection | list[ChannelSelection]]:
     """One selection an image, and what the batch remembers."""
-    if isinstance(channels, (str, ChannelSelection)):
+    if isinstance(channels, (str, ChannelSelection)) or not isinstance(channels, Sequence):
         one = ChannelSelection.parse(channels)
         return [one] * count, one
     many = _per_image("channels", [ChannelSelection.parse(c) for c in channels], count)
@@ -511,6 +539,10 @@ def _selections(
 def _boxes(regions: Region | Sequence[Region | None] | None, count: int) -> list[tuple[int, int, int, int] | None]:
     if regions is None:
         return [None] * count
+    if not isinstance(regions, (Sequence, np.ndarray)):
+        raise TypeError(
+            f"regions is a box (top, left, height, width), or a list with a box or None an image, not {type(regions).__name__}"
+        )
     if len(regions) == 4 and all(isinstance(number, (int, np.integer)) for number in regions):
         return [box_tuple(cast("Sequence[int]", regions))] * count
     return _per_image("regions", [box_tuple(box) for box in cast("Sequence[Sequence[int] | None]", regions)], count)

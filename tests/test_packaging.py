@@ -161,20 +161,35 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not broken
 
 
-def readme_snippets() -> list[str]:
-    readme = ROOT / "README.md"
-    return re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL) if readme.exists() else []
+def snippets(page: Path) -> str:
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL))
+
+
+PAGES_WITH_CODE = [page for page in (*ROOT.glob("README.md"), *sorted(ROOT.glob("docs/*.md"))) if snippets(page)]
 
 
 @in_the_clone
-@pytest.mark.skipif(not readme_snippets(), reason="README.md has no python snippet yet")
-def test_the_snippet_of_the_readme_runs(tmp_path: Path) -> None:
-    """Snippets run one after the other in a folder with two JPEG files, `photo.jpg` and `photos/0.jpg`."""
+def test_the_readme_shows_code() -> None:
+    assert ROOT / "README.md" in PAGES_WITH_CODE
+
+
+@in_the_clone
+@pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """A page's snippets run one after the other in a folder with `build/photos`, as `make demo` leaves it."""
     from PIL import Image
 
-    (tmp_path / "photos").mkdir()
-    for name in ("photo.jpg", "photos/0.jpg"):
-        Image.linear_gradient("L").convert("RGB").resize((320, 240)).save(tmp_path / name, quality=90)
-    code = "\n".join(readme_snippets())
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    photos = tmp_path / "build" / "photos"
+    photos.mkdir(parents=True)
+    for name in ("astronaut-q90-420.jpg", "chelsea-q90-420.jpg"):
+        Image.linear_gradient("L").convert("RGB").resize((512, 512)).save(photos / name, quality=90, subsampling="4:2:0")
+    ran = subprocess.run([sys.executable, "-c", snippets(page)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@in_the_clone
+def test_the_tables_of_the_pages_are_those_of_the_results() -> None:
+    pytest.importorskip("rich", reason="benchmarks need rich (make demo installs it)")
+    command = [sys.executable, "-m", "benchmarks.readme", "--check"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

@@ -39,7 +39,9 @@ class Crew {
   // `job(worker)` on threads 0 (the caller) to size - 1; returns when all are done.
   void run(unsigned size, const std::function<void(unsigned)>& job) {
     if (size <= 1) return job(0);
-    while (threads_.size() + 1 < size) threads_.emplace_back([this, i = static_cast<unsigned>(threads_.size()) + 1] { work(i); });
+    while (threads_.size() + 1 < size) {  // a new thread has no part in the rounds before it
+      threads_.emplace_back([this, i = static_cast<unsigned>(threads_.size()) + 1, seen = round_] { work(i, seen); });
+    }
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
@@ -55,8 +57,7 @@ class Crew {
   }
 
  private:
-  void work(unsigned worker) {
-    uint64_t seen = 0;
+  void work(unsigned worker, uint64_t seen) {
     for (;;) {
       const std::function<void(unsigned)>* job;
       {

@@ -148,6 +148,18 @@ TEST(an_extractor_serves_many_batches_of_changing_size) {
   }
 }
 
+TEST(threads_that_come_later_have_no_part_in_earlier_batches) {
+  const Bytes file = write_jpeg(make_picture(8, 8, {{1, 1}}, 1)).bytes;
+  for (int round = 0; round < 150; ++round) {
+    Extractor extractor(8);
+    for (size_t count = 2; count <= 8; ++count) {  // each batch starts one thread more
+      const std::vector<Request> requests(count, request(file));
+      extractor.decode(requests, {});
+      for (size_t i = 0; i < count; ++i) CHECK_EQ(extractor.outcome(i).valid_mcus, 1u);
+    }
+  }
+}
+
 TEST(a_batch_of_nothing_is_a_header) {
   Extractor extractor(2);
   const Bytes batch = extract(extractor, {});
