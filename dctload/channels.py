@@ -6,7 +6,7 @@ import difflib
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -132,7 +132,7 @@ class ChannelSelection:
         """The preset that this is, or None."""
         return next((name for name, preset in _presets().items() if preset == self), None)
 
-    @property
+    @cached_property
     def masks(self) -> tuple[int, int, int]:
         """Y, Cb, Cr as 64-bit masks: bit `8 * v + u`."""
         y, cb, cr = (sum(1 << n for n in part) for part in (self.y, self.cb, self.cr))
@@ -148,6 +148,7 @@ class ChannelSelection:
         return f"ChannelSelection({self.name or str(self)!r}, {len(self.y)}+{len(self.cb)}+{len(self.cr)})"
 
 
+@lru_cache(maxsize=256)  # a handful of masks serves millions of images
 def frequencies_of(mask: int) -> tuple[int, ...]:
     """The set bits of a mask, ascending."""
     return tuple(n for n in range(_FREQUENCIES) if mask >> n & 1)

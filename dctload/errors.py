@@ -177,6 +177,8 @@ def _detail_words(name: str, detail: int | None) -> str:
         return f" (marker FF {detail:02X})"
     if name == "missing_quantization":
         return f" (table {detail})"
+    if name in ("limit_pixels", "limit_components", "limit_scans"):
+        return f" ({detail:,})"
     if name == "missing_huffman":
         return f" ({'AC' if detail >= 16 else 'DC'} {detail % 16})"
     return ""

@@ -256,7 +256,7 @@ bool Parser::read_frame(uint8_t marker) {
   if (body.size() != 6 + 3 * n) return fail(Code::kBadLength, at, marker);
   if (h.precision != 8) return fail(Code::kPrecision, at, h.precision);
   if (n > kMaxComponents || n > limits_.components) return fail(Code::kLimitComponents, at, n);
-  if (uint64_t{h.width} * h.height > limits_.pixels) return fail(Code::kLimitPixels, at);
+  if (uint64_t{h.width} * h.height > limits_.pixels) return fail(Code::kLimitPixels, at, h.width * h.height);
   h.num_components = static_cast<uint8_t>(n);
   for (uint32_t i = 0; i < n; ++i) {
     Component& c = h.components[i];
@@ -287,7 +287,7 @@ bool Parser::read_frame(uint8_t marker) {
 bool Parser::read_scan(ScanHeader& scan) {
   const uint64_t at = marker_at_;
   if (!saw_frame_) return fail(Code::kBadScan, at);
-  if (num_scans_ >= limits_.scans) return fail(Code::kLimitScans, at);
+  if (num_scans_ >= limits_.scans) return fail(Code::kLimitScans, at, num_scans_ + 1);
   std::span<const uint8_t> body;
   if (!segment(kSos, false, body)) return false;
   const uint32_t n = body.empty() ? 0 : body[0];
