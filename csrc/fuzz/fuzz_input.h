@@ -22,7 +22,7 @@ namespace dctload::fuzz {
 // Small images and few scans: an input takes milliseconds.
 inline Limits limits() {
   Limits out;
-  out.pixels = uint64_t{1} << 20;
+  out.pixels = uint64_t{1} << 18;
   out.scans = 40;
   return out;
 }

@@ -150,7 +150,7 @@ TEST(an_extractor_serves_many_batches_of_changing_size) {
 
 TEST(threads_that_come_later_have_no_part_in_earlier_batches) {
   const Bytes file = write_jpeg(make_picture(8, 8, {{1, 1}}, 1)).bytes;
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < 500; ++round) {
     Extractor extractor(8);
     for (size_t count = 2; count <= 8; ++count) {  // each batch starts one thread more
       const std::vector<Request> requests(count, request(file));
