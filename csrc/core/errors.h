@@ -20,7 +20,7 @@ enum class Code : uint16_t {
   kBadLength = 10,            // a segment whose length does not fit its content; detail is the marker's second byte
   kBadFrame = 11,             // frame header: size zero, sampling factors outside 1..4, no component
   kDuplicateMarker = 12,      // a second SOI or SOF; detail is the marker's second byte
-  kBadQuantization = 13,      // DQT names a table above 3
+  kBadQuantization = 13,      // DQT names a table above 3; a record would hold a step of 0
   kMissingQuantization = 14,  // a component's quantisation table was never defined; detail is the table
   kBadHuffman = 15,           // DHT that is no prefix code, or names a table above 3
   kMissingHuffman = 16,       // a scan names a Huffman table that was never defined; detail is the table (+16 for AC)

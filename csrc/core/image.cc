@@ -22,6 +22,17 @@ uint64_t num_blocks(const Header& header) {
   return n;
 }
 
+// A quantisation step of 0 for a kept frequency (T.81 B.2.4.1 begins at 1): libjpeg hands out such coefficients, and so do
+// planes, but a record is for dequantising.
+bool has_zero_step(const Header& header, const ComponentMasks& masks) {
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    for (uint32_t freq = 0; freq < 64; ++freq) {
+      if ((masks[c] >> freq & 1) != 0 && header.components[c].quantization[freq] == 0) return true;
+    }
+  }
+  return false;
+}
+
 // What the scans so far add up to.
 struct Progress {
   Outcome outcome;
@@ -299,9 +310,9 @@ Outcome ImageDecoder::decode_planes(std::span<const uint8_t> file, const Region&
                                     Header& header) {
   Impl& d = *impl_;
   ScanHeader scan;
-  if (!d.open(file, options, scan)) return d.progress.outcome;
-  d.planes.start(d.parser.header(), region, masks, planes);
   try {
+    if (!d.open(file, options, scan)) return d.progress.outcome;
+    d.planes.start(d.parser.header(), region, masks, planes);
     d.decode(scan, region, masks, options, d.planes, false);
   } catch (const std::bad_alloc&) {
     d.fail({Code::kNoMemory, 0, 0});
@@ -328,6 +339,7 @@ Outcome ImageDecoder::decode_packed(std::span<const uint8_t> file, const Selecti
         d.tiles.start(d.kernels, header, region, masks, d.arena, out);
         if (d.decode(scan, region, masks, options, d.tiles, true)) {
           out.set_header(d.parser.header());
+          if (has_zero_step(d.parser.header(), masks)) d.fail({Code::kBadQuantization, 0, 0});
           if (out.record_bytes() > wire::kMaxRecordBytes) d.fail({Code::kLimitRecord, 0, 0});
         }
       }

@@ -388,3 +388,13 @@ def test_unpacked_images_are_copies_that_outlive_the_batch() -> None:
     del batch
     assert got is not None
     assert_same_planes(got.planes, content.planes)
+
+
+def test_a_quantisation_step_of_zero_is_read_but_not_packed() -> None:
+    """T.81 B.2.4.1 begins at 1: planes hand out the coefficients, as libjpeg does; a record is for dequantising."""
+    header = b"\xff\xd8\xff\xdb\0\x43\0" + bytes(64) + b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0"
+    data = header + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x2b\xff\xd9"
+    assert dctload.read_coefficients(data).status == "ok"
+    batch = dctload.extract([data], on_error="mark")
+    assert batch.status == ("bad_quantization",)
+    assert dctload.PackedBatch.from_buffer(bytes(batch.buffer)).status == batch.status
