@@ -92,6 +92,8 @@ unsigned available_cores() {
   return std::max(std::thread::hardware_concurrency(), 1u);
 }
 
+constexpr size_t kKeepBytes = 64 << 20;  // of a file's buffer, from batch to batch
+
 // A whole file into `buffer`, which only grows. One byte more than the limit is enough to tell that it is passed.
 Result read_file(const std::string& path, uint64_t limit, std::vector<uint8_t>& buffer, size_t& size) {
   size = 0;
@@ -100,7 +102,7 @@ Result read_file(const std::string& path, uint64_t limit, std::vector<uint8_t>& 
   if (file == nullptr) return {Code::kIo, static_cast<uint32_t>(errno), 0};
   std::setvbuf(file, nullptr, _IONBF, 0);
   while (size <= limit) {
-    if (size == buffer.size()) buffer.resize(std::max<size_t>(buffer.size() * 2, 1 << 18));
+    if (size == buffer.size()) buffer.resize(std::min<uint64_t>(std::max<uint64_t>(2 * size, 1 << 18), limit + 1));
     const size_t wanted = buffer.size() - size, got = std::fread(buffer.data() + size, 1, wanted, file);
     size += got;
     if (got == wanted) continue;
@@ -157,7 +159,10 @@ unsigned Extractor::num_threads() const { return impl_->num_threads; }
 
 uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOptions& options) {
   Impl& d = *impl_;
-  for (Impl::Worker& w : d.workers) w.decoder.release();
+  for (Impl::Worker& w : d.workers) {
+    w.decoder.release();
+    if (w.file.capacity() > kKeepBytes) w.file = {};
+  }
   if (d.images.size() < requests.size()) d.images.resize(requests.size());
   d.count = requests.size();
   const unsigned size = static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(requests.size(), 1)));

@@ -297,15 +297,17 @@ bool Parser::read_scan(ScanHeader& scan) {
   uint32_t blocks = 0;
   for (uint32_t i = 0; i < n; ++i) {
     const uint8_t id = body[1 + 2 * i];
-    // The first component of that id, in the frame's order, that this scan has not named yet (libjpeg's rule for duplicate ids).
+    // libjpeg's rule, which settles duplicate ids: the first component of that id from the i-th on, and none twice.
     uint32_t found = kMaxComponents;
-    for (uint32_t c = i == 0 ? 0 : scan.component[i - 1] + 1u; c < header_.num_components; ++c) {
+    for (uint32_t c = i; c < header_.num_components; ++c) {
       if (header_.components[c].id == id) {
         found = c;
         break;
       }
     }
-    if (found == kMaxComponents) return fail(Code::kBadScan, at, id);
+    const auto named = std::span(scan.component).first(i);
+    if (found == kMaxComponents || std::find(named.begin(), named.end(), found) != named.end())
+      return fail(Code::kBadScan, at, id);
     scan.component[i] = static_cast<uint8_t>(found);
     scan.dc_table[i] = body[2 + 2 * i] >> 4;
     scan.ac_table[i] = body[2 + 2 * i] & 15;
@@ -343,16 +345,14 @@ bool Parser::read_scan(ScanHeader& scan) {
   return true;
 }
 
-bool Parser::latch_remaining() {
+void Parser::latch_remaining() {
   for (uint32_t i = 0; i < header_.num_components; ++i) {
     Component& c = header_.components[i];
     if (c.latched) continue;
     warn(kWarnMissingScan);
-    if (c.tq > 3 || !quantization_defined_[c.tq]) return fail(Code::kMissingQuantization, marker_at_, c.tq);
-    c.quantization = quantization_[c.tq];
+    if (c.tq <= 3 && quantization_defined_[c.tq]) c.quantization = quantization_[c.tq];  // else unknown: zeros
     c.latched = true;
   }
-  return true;
 }
 
 // B.2.4.2. Whether it is a prefix code is checked when a scan uses it, as libjpeg does.
@@ -414,7 +414,8 @@ void Parser::read_app(uint8_t marker, std::span<const uint8_t> body) {
     saw_adobe_ = true;
     adobe_transform_ = body[11];
   }
-  if (marker == kApp1 && !saw_exif_ && starts(body, 0, "Exif") && body.size() >= 6 && body[4] == 0 && body[5] == 0) {
+  if (marker == kApp1 && !saw_exif_ && num_scans_ == 0 && starts(body, 0, "Exif") && body.size() >= 6 && body[4] == 0 &&
+      body[5] == 0) {
     saw_exif_ = true;
     header_.orientation = exif_orientation(body.subspan(6));
   }
@@ -452,14 +453,14 @@ Result read_header(std::span<const uint8_t> file, const Limits& limits, Header& 
   };
   while (parser.next_scan(scan)) {
     if (complete()) break;
-    parser.seek(parser.find_marker(parser.header().num_components ? scan.data_offset : 0));
+    parser.seek(parser.find_marker(scan.data_offset));
   }
   if (!complete() && parser.num_scans() > 0 && parser.result().ok()) parser.latch_remaining();
   // What follows the first scan is not the header's business: a cut there is the decoder's to report.
   Result result = parser.result();
   if (!result.ok() && parser.num_scans() > 0 && result.code == Code::kDataTruncated) {
     result = {};
-    if (!parser.latch_remaining()) result = parser.result();
+    parser.latch_remaining();
   }
   header = parser.header();
   warnings = parser.warnings();

@@ -69,8 +69,8 @@ class Parser {
   // From `offset` inside entropy-coded data to the next marker that is no RSTn (or the end of the file).
   uint64_t find_marker(uint64_t offset) const;
 
-  // Takes the tables now in force for components that had no scan (EOI came first). False if one was never defined.
-  bool latch_remaining();
+  // Takes the tables now in force for components that had no scan (EOI came first).
+  void latch_remaining();
 
   const Header& header() const { return header_; }
   const HuffmanSpec& dc(int i) const { return dc_[i]; }

@@ -15,10 +15,12 @@
 namespace dctload {
 namespace {
 
-uint64_t num_blocks(const Header& header) {
+// Blocks that are read for a region: all those above its lower end.
+uint64_t num_blocks(const Header& header, const Region& region) {
   uint64_t n = 0;
-  for (uint32_t c = 0; c < header.num_components; ++c)
-    n += uint64_t{header.components[c].block_rows} * header.components[c].block_cols;
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    n += uint64_t{region.blocks[c].y0 + region.blocks[c].h} * header.components[c].block_cols;
+  }
   return n;
 }
 
@@ -31,6 +33,14 @@ bool has_zero_step(const Header& header, const ComponentMasks& masks) {
     }
   }
   return false;
+}
+
+bool fits(const Header& header, const Region& region) {
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    const BlockRect& r = region.blocks[c];
+    if (r.x0 + r.w > header.components[c].block_cols || r.y0 + r.h > header.components[c].block_rows) return false;
+  }
+  return true;
 }
 
 // What the scans so far add up to.
@@ -92,6 +102,8 @@ struct ImageDecoder::Impl {
   Arena arena;
   std::vector<ScanHeader> scans;  // of the file in hand, where they must be known ahead
   Progress progress;
+  ScanOutcome last_scan;                        // sequential
+  std::array<bool, kMaxComponents> finished{};  // sequential: components that had a scan
 
   // Reads up to the first scan; false with an error in progress.outcome.
   bool open(std::span<const uint8_t> file, const DecodeOptions& options, ScanHeader& scan);
@@ -105,7 +117,7 @@ struct ImageDecoder::Impl {
   bool decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks, const DecodeOptions& options,
                           BlockSink& sink, bool tiled);
   // One sequential scan into a sink.
-  bool sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options, bool& stopped_early);
+  bool sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options);
   void list_scans(const ScanHeader& first);
   // What is to be said when no more scan comes.
   bool close(const DecodeOptions& options);
@@ -134,48 +146,52 @@ void ImageDecoder::Impl::list_scans(const ScanHeader& first) {
   for (ScanHeader scan; ahead.next_scan(scan); ahead.seek(ahead.find_marker(scan.data_offset))) scans.push_back(scan);
 }
 
-bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options,
-                                         bool& stopped_early) {
+bool ImageDecoder::Impl::sequential_scan(const ScanHeader& scan, BlockSink& sink, const DecodeOptions& options) {
   ScanGeometry geometry;
   const Result started = sequential.start(kernels, parser, scan, sink, geometry);
   if (!started.ok()) return fail(started);
-  const ScanOutcome o = drive_scan(sequential, source, kernels, parser, scan.data_offset, geometry);
+  last_scan = drive_scan(sequential, source, kernels, parser, scan.data_offset, geometry);
   sequential.finish();
   if (sequential.bad_code()) parser.warn(kWarnBadCode);
-  progress.add(o, parser.header(), scan, geometry);
-  stopped_early = o.stopped_early;
-  parser.seek(o.stopped_early ? scan.data_offset : o.end_offset);
+  progress.add(last_scan, parser.header(), scan, geometry);
+  for (uint32_t i = 0; i < scan.num_components; ++i) finished[scan.component[i]] = true;
+  // Nothing below a region is looked at in a file of one scan; in others the next scan must be found.
+  const bool alone = scan.num_components == parser.header().num_components;
+  if (!last_scan.stopped_early) {
+    parser.seek(last_scan.end_offset);
+  } else if (!alone) {
+    parser.seek(parser.find_marker(scan.data_offset));
+  }
   return accept(options);
 }
 
 bool ImageDecoder::Impl::decode_sequential(ScanHeader scan, const Region& region, const ComponentMasks& masks,
                                            const DecodeOptions& options, BlockSink& sink) {
   const uint32_t n = parser.header().num_components;
-  const bool one_scan = scan.num_components == n;
-  if (!one_scan) {
-    list_scans(scan);
-    uint32_t seen[kMaxComponents] = {};
-    for (const ScanHeader& s : scans) {
-      for (uint32_t i = 0; i < s.num_components; ++i) ++seen[s.component[i]];
-    }
-    if (*std::max_element(seen, seen + n) > 1) return decode_overlaid(scan, region, masks, options, sink);
+  finished.fill(false);
+  if (scan.num_components == n) {
+    if (!sequential_scan(scan, sink, options)) return false;
+    if (last_scan.stopped_early) return true;
+    if (parser.next_scan(scan)) return fail({Code::kBadScan, 0, scan.data_offset});  // the image is complete
+    return close(options);
   }
-  bool finished[kMaxComponents] = {};
-  do {
-    bool stopped_early = false;
-    if (!sequential_scan(scan, sink, options, stopped_early)) return false;
-    for (uint32_t i = 0; i < scan.num_components; ++i) finished[scan.component[i]] = true;
-    if (one_scan && stopped_early) return true;  // nothing below the region is looked at
-    if (stopped_early) parser.seek(parser.find_marker(scan.data_offset));
-    if (!parser.next_scan(scan)) break;
-    if (one_scan) return fail({Code::kBadScan, 0, scan.data_offset});  // the image is complete
-  } while (true);
-  bool all = true;
+  list_scans(scan);
+  uint32_t seen[kMaxComponents] = {};
+  for (const ScanHeader& s : scans) {
+    for (uint32_t i = 0; i < s.num_components; ++i) ++seen[s.component[i]];
+  }
+  if (*std::max_element(seen, seen + n) > 1) {
+    if (!decode_overlaid(scan, region, masks, options, sink)) return false;
+  } else {
+    do {
+      if (!sequential_scan(scan, sink, options)) return false;
+    } while (parser.next_scan(scan));
+  }
   for (uint32_t c = 0; c < n; ++c) {
-    all &= finished[c];
-    if (!finished[c]) sink.finish_rows(c, sink.layout(c).rect.h);
+    if (finished[c]) continue;
+    sink.finish_rows(c, sink.layout(c).rect.h);
+    if (!parser.saw_eoi()) progress.lose_all({Code::kDataTruncated, 0, parser.file().size()});
   }
-  if (!all && !parser.saw_eoi()) progress.lose_all({Code::kDataTruncated, 0, parser.file().size()});
   return close(options);
 }
 
@@ -185,6 +201,10 @@ bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, 
                                          const DecodeOptions& options, BlockSink& sink) {
   parser.warn(kWarnRepeatedScan);
   const Header& header = parser.header();
+  // Two bits a block at least: a header that promises more than the file can hold gets no memory.
+  if (!options.keep_truncated && parser.file().size() < num_blocks(header, region) / 4) {
+    return fail({Code::kDataTruncated, 0, parser.file().size()});
+  }
   std::array<std::vector<int16_t>, kMaxComponents> result, layer;
   std::array<int16_t*, kMaxComponents> pointers{};
   const auto size = [&](uint32_t c) { return static_cast<size_t>(region.blocks[c].w) * region.blocks[c].h; };
@@ -196,17 +216,21 @@ bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, 
   PlaneSink layer_sink;
   layer_sink.start(header, region, masks, pointers);
   do {
-    bool stopped_early = false;
-    if (!sequential_scan(scan, layer_sink, options, stopped_early)) return false;
+    if (!sequential_scan(scan, layer_sink, options)) return false;
     for (uint32_t i = 0; i < scan.num_components; ++i) {
       const uint32_t c = scan.component[i];
-      const size_t dc = masks[c] & 1 ? size(c) : 0;
-      for (size_t j = 0; j < layer[c].size(); ++j) {
-        if (j < dc || layer[c][j] != 0) result[c][j] = layer[c][j];
+      const uint64_t begun = uint64_t{last_scan.rows_begun} * (scan.num_components > 1 ? header.components[c].v : 1);
+      const uint64_t rows = std::min<uint64_t>(begun - std::min<uint64_t>(begun, region.blocks[c].y0), region.blocks[c].h);
+      for (size_t slot = 0; slot * size(c) < layer[c].size(); ++slot) {
+        const bool dc = slot == 0 && (masks[c] & 1) != 0;
+        const auto from = layer[c].begin() + static_cast<ptrdiff_t>(slot * size(c));
+        const auto to = result[c].begin() + static_cast<ptrdiff_t>(slot * size(c));
+        for (ptrdiff_t j = 0; j < static_cast<ptrdiff_t>(rows * region.blocks[c].w); ++j) {
+          if (dc || from[j] != 0) to[j] = from[j];
+          from[j] = 0;
+        }
       }
-      std::fill(layer[c].begin(), layer[c].end(), int16_t{0});
     }
-    if (stopped_early) parser.seek(parser.find_marker(scan.data_offset));
   } while (parser.next_scan(scan));
 
   for (uint32_t c = 0; c < header.num_components; ++c) {
@@ -222,14 +246,14 @@ bool ImageDecoder::Impl::decode_overlaid(ScanHeader scan, const Region& region, 
       sink.finish_rows(c, y + 1);
     }
   }
-  return close(options);
+  return true;
 }
 
 bool ImageDecoder::Impl::decode_progressive(ScanHeader scan, const Region& region, const ComponentMasks& masks,
                                             const DecodeOptions& options, BlockSink& sink, bool tiled) {
   const Header& header = parser.header();
   // Each block takes a bit of the first DC scan: a header that promises more than the file can hold gets no memory.
-  if (!options.keep_truncated && parser.file().size() < num_blocks(header) / 8) {
+  if (!options.keep_truncated && parser.file().size() < num_blocks(header, region) / 8) {
     return fail({Code::kDataTruncated, 0, parser.file().size()});
   }
   list_scans(scan);
@@ -288,7 +312,7 @@ bool ImageDecoder::Impl::close(const DecodeOptions& options) {
     progress.lose_all(result);
   }
   if (!parser.saw_eoi()) parser.warn(kWarnNoEoi);
-  if (!parser.latch_remaining()) return fail(parser.result());
+  parser.latch_remaining();
   return accept(options);
 }
 
@@ -312,6 +336,10 @@ Outcome ImageDecoder::decode_planes(std::span<const uint8_t> file, const Region&
   ScanHeader scan;
   try {
     if (!d.open(file, options, scan)) return d.progress.outcome;
+    if (!fits(d.parser.header(), region)) {  // the bytes changed since the caller read the header
+      d.fail({Code::kIo, 0, 0});
+      return d.progress.outcome;
+    }
     d.planes.start(d.parser.header(), region, masks, planes);
     d.decode(scan, region, masks, options, d.planes, false);
   } catch (const std::bad_alloc&) {
@@ -333,7 +361,6 @@ Outcome ImageDecoder::decode_packed(std::span<const uint8_t> file, const Selecti
       const Result snapped = snap(header, box, region);
       if (!snapped.ok()) {
         d.fail(snapped);
-        out.set_header(header);
       } else {
         out.start(header, region, masks);
         d.tiles.start(d.kernels, header, region, masks, d.arena, out);

@@ -13,7 +13,7 @@ uint8_t* Arena::reserve(size_t size) {
     ++chunk_;
     used_ = 0;
   }
-  if (chunk_ == chunks_.size()) chunks_.emplace_back(new uint8_t[kChunk]);
+  if (chunk_ == chunks_.size()) chunks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(kChunk));
   return chunks_[chunk_].get() + used_;
 }
 
@@ -26,8 +26,13 @@ void PackedImage::start(const Header& header, const Region& region, const Compon
   for (auto& table : tables_) table.assign(1, 0);
 }
 
+// Allocates nothing: it must work where memory ran out.
 void PackedImage::fail(const Result& result) {
-  start({}, {}, {});
+  header_ = {};
+  region_ = {};
+  masks_ = {};
+  outcome_ = {};
+  runs_.clear();
   outcome_.result = result;
   outcome_.status = wire::kStatusFailed;
 }

@@ -46,6 +46,7 @@ ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& k
     while (mcu < target) {
       const uint32_t r = static_cast<uint32_t>(mcu / g.cols), x = static_cast<uint32_t>(mcu % g.cols);
       if (r != row) coder.begin_row(row = r);
+      out.rows_begun = r + 1;
       if (source.position().at > source.stop()) source.more();
       const uint32_t done = coder.run(source, x, static_cast<uint32_t>(std::min<uint64_t>(g.cols - x, target - mcu)));
       mcu += done;
@@ -61,7 +62,7 @@ ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& k
     if (complete && mcu >= needed) {
       if (needed < total) {
         out.stopped_early = true;
-        out.valid_mcus = total;
+        out.valid_mcus += total - needed;  // nothing below is looked at
         return out;
       }
     }
@@ -112,6 +113,7 @@ ScanOutcome drive_scan(ScanCoder& coder, EntropySource& source, const Kernels& k
     if (begin >= needed) {
       if (needed < total) {
         out.stopped_early = true;
+        out.valid_mcus += total - needed;
         return out;
       }
       out.end_offset = parser.find_marker(offset);

@@ -37,6 +37,7 @@ struct ScanOutcome {
   uint64_t valid_mcus = 0;
   uint64_t first_lost = 0;  // number of the first MCU that did not come, or of all
   uint64_t end_offset = 0;  // where the parser goes on; unset where rows_needed ended the scan early
+  uint32_t rows_begun = 0;  // MCU rows that any data went to
   bool stopped_early = false;
   bool extra_data = false;
 };

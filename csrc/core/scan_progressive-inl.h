@@ -227,9 +227,9 @@ void ac_refine(ProgressiveRun& run, BitReader& r, uint32_t x_end) {
       corrections |= take_corrections(r, history & rest);
       --eob_run;
     }
-    if (past_end(r, run.end)) {  // nothing of this block counts
+    if (DCTLOAD_UNLIKELY(bad) || past_end(r, run.end)) {  // nothing of this block counts
       for (; found != 0; found &= found - 1) block[place(found & -found)] = 0;
-      run.overrun = true;
+      run.overrun = !bad;
       ++x;
       break;
     }
