@@ -1,11 +1,11 @@
 """Scans that few encoders write: components in another order, coded twice, or never; what they leave is libjpeg's."""
 
-import oracle
 import pytest
-from support import jpeg_builder as jb
-from support.compare import assert_same_planes
 
 import dctload
+import oracle
+from support import jpeg_builder as jb
+from support.compare import assert_same_planes
 
 
 def scan(*components: int) -> jb.Scan:
