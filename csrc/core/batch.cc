@@ -147,11 +147,8 @@ struct Extractor::Impl {
   }
 };
 
-Extractor::Extractor(unsigned num_threads) {
-  const Kernels* level = select_kernels();
-  if (level == nullptr) level = &kernels(CpuLevel::kPortable);
-  impl_.reset(new Impl(*level, num_threads != 0 ? num_threads : available_cores()));
-}
+Extractor::Extractor(unsigned num_threads)
+    : impl_(new Impl(chosen_kernels(), num_threads != 0 ? num_threads : available_cores())) {}
 
 Extractor::~Extractor() = default;
 

@@ -41,6 +41,14 @@ const Kernels* select_kernels() {
   return nullptr;
 }
 
+const Kernels& chosen_kernels() {
+  static const Kernels& chosen = []() -> const Kernels& {
+    const Kernels* best = select_kernels();
+    return best != nullptr ? *best : kernels(CpuLevel::kPortable);
+  }();
+  return chosen;
+}
+
 uint32_t crc32c(const Kernels& level, uint32_t crc, const uint8_t* data, size_t size) { return level.crc32c(crc, data, size); }
 
 }  // namespace dctload

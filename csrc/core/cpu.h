@@ -34,6 +34,8 @@ struct Kernels {
 // The best level of this machine, or the one that the environment's DCTLOAD_FORCE_ISA names ("portable", "avx2"). An unknown or
 // unsupported name gives null.
 const Kernels* select_kernels();
+// The same, asked for once: the environment may be changed by another thread later. Portable where the name was wrong.
+const Kernels& chosen_kernels();
 const Kernels& kernels(CpuLevel level);
 bool supported(CpuLevel level);
 

@@ -83,6 +83,21 @@ uint32_t Header::num_mcus() const {
   return mcus_x * mcus_y;
 }
 
+void derive_grids(Header& header) {
+  header.h_max = header.v_max = 1;
+  for (uint32_t i = 0; i < header.num_components; ++i) {
+    header.h_max = std::max(header.h_max, header.components[i].h);
+    header.v_max = std::max(header.v_max, header.components[i].v);
+  }
+  for (uint32_t i = 0; i < header.num_components; ++i) {
+    Component& c = header.components[i];
+    c.block_cols = ceil_div(ceil_div(header.width * c.h, header.h_max), 8);
+    c.block_rows = ceil_div(ceil_div(header.height * c.v, header.v_max), 8);
+  }
+  header.mcus_x = ceil_div(header.width, 8u * header.h_max);
+  header.mcus_y = ceil_div(header.height, 8u * header.v_max);
+}
+
 void Parser::reset(std::span<const uint8_t> file, const Limits& limits) {
   *this = Parser();
   file_ = file;
@@ -266,19 +281,11 @@ bool Parser::read_frame(uint8_t marker) {
     c.v = p[1] & 15;
     c.tq = p[2];
     if (c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4) return fail(Code::kBadFrame, at);
-    h.h_max = std::max(h.h_max, c.h);
-    h.v_max = std::max(h.v_max, c.v);
     for (uint32_t j = 0; j < i; ++j) {
       if (h.components[j].id == c.id) warn(kWarnDuplicateId);
     }
   }
-  for (uint32_t i = 0; i < n; ++i) {  // A.1.1: the component's samples, then its blocks
-    Component& c = h.components[i];
-    c.block_cols = ceil_div(ceil_div(h.width * c.h, h.h_max), 8);
-    c.block_rows = ceil_div(ceil_div(h.height * c.v, h.v_max), 8);
-  }
-  h.mcus_x = ceil_div(h.width, 8u * h.h_max);
-  h.mcus_y = ceil_div(h.height, 8u * h.v_max);
+  derive_grids(h);
   saw_frame_ = true;
   return true;
 }

@@ -41,6 +41,9 @@ struct Header {
   uint32_t num_mcus() const;  // MCUs of a one-scan file (a single component: its own blocks, A.2.2)
 };
 
+// What the formulas of T.81 A.1.1 and A.2 give for a header's sizes and factors: h_max, v_max, MCUs, block grids.
+void derive_grids(Header& header);
+
 // One Huffman table as DHT gives it (B.2.4.2).
 struct HuffmanSpec {
   bool defined = false;

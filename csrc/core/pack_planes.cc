@@ -45,7 +45,7 @@ Result pack_planes(const Header& header, const int16_t* const* planes, std::vect
       for (uint32_t tile_x = 0; 8 * tile_x < c.block_cols; ++tile_x) {
         gather_tile(planes[i], c, tile_y, tile_x, tile.data());
         uint8_t* const to = arena.reserve(wire::kMaxTileBytes + kPackSlack);
-        const size_t size = wire_kernels().pack_tile(tile.data(), kAllChannels, true, to);
+        const size_t size = chosen_kernels().pack_tile(tile.data(), kAllChannels, true, to);
         arena.keep(size);
         image.add_tile(i, to, size);
       }
@@ -54,7 +54,7 @@ Result pack_planes(const Header& header, const int16_t* const* planes, std::vect
   }
   const size_t start = out.size();
   out.resize(start + image.record_bytes());
-  image.write(wire_kernels(), out.data() + start);
+  image.write(chosen_kernels(), out.data() + start);
   return {};
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kCrcOffset = 60;  // of the checksum field, in a record's header and in a batch's
 
-uint32_t extend(uint32_t crc, std::span<const uint8_t> bytes) { return wire_kernels().crc32c(crc, bytes.data(), bytes.size()); }
+uint32_t extend(uint32_t crc, std::span<const uint8_t> bytes) { return chosen_kernels().crc32c(crc, bytes.data(), bytes.size()); }
 
 // Over the first `size` bytes, the checksum field itself read as 0.
 uint32_t crc_but_own_field(std::span<const uint8_t> bytes, uint64_t size) {
@@ -18,17 +18,7 @@ uint32_t crc_but_own_field(std::span<const uint8_t> bytes, uint64_t size) {
   return extend(crc, bytes.subspan(wire::kHeaderBytes, size - wire::kHeaderBytes));
 }
 
-uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
 }  // namespace
-
-const Kernels& wire_kernels() {
-  static const Kernels& chosen = []() -> const Kernels& {
-    const Kernels* best = select_kernels();
-    return best != nullptr ? *best : kernels(CpuLevel::kPortable);
-  }();
-  return chosen;
-}
 
 RecordView::RecordView(std::span<const uint8_t> record) : bytes(record), header(load_from<wire::RecordHeader>(record.data())) {
   const size_t n = std::min<size_t>(header.num_components, components.size());
@@ -38,21 +28,6 @@ RecordView::RecordView(std::span<const uint8_t> record) : bytes(record), header(
 TileBytes RecordView::tile(const wire::ComponentRecord& component, uint64_t t) const {
   const uint64_t begin = wire::kAlign * uint64_t{table(component, t)}, end = wire::kAlign * uint64_t{table(component, t + 1)};
   return {bytes.data() + component.payload_offset + begin, end - begin};
-}
-
-void derive_grids(Header& header) {
-  header.h_max = header.v_max = 1;
-  for (uint32_t i = 0; i < header.num_components; ++i) {
-    header.h_max = std::max(header.h_max, header.components[i].h);
-    header.v_max = std::max(header.v_max, header.components[i].v);
-  }
-  for (uint32_t i = 0; i < header.num_components; ++i) {
-    Component& c = header.components[i];
-    c.block_cols = ceil_div(ceil_div(header.width * c.h, header.h_max), 8);
-    c.block_rows = ceil_div(ceil_div(header.height * c.v, header.v_max), 8);
-  }
-  header.mcus_x = ceil_div(header.width, 8u * header.h_max);
-  header.mcus_y = ceil_div(header.height, 8u * header.v_max);
 }
 
 uint32_t meta_crc(std::span<const uint8_t> record, uint32_t meta_bytes) { return crc_but_own_field(record, meta_bytes); }

@@ -49,12 +49,6 @@ struct RecordView {
 
 inline uint64_t tile_count(const wire::ComponentRecord& component) { return uint64_t{component.tiles_x} * component.tiles_y; }
 
-// What the formula of T.81 A.1.1 and A.2 gives for the header's sizes and factors: h_max, v_max, MCUs, block grids.
-void derive_grids(Header& header);
-
-// The CPU level for checksums and packing here, asked for once: the environment may be changed by another thread later.
-const Kernels& wire_kernels();
-
 uint32_t meta_crc(std::span<const uint8_t> record, uint32_t meta_bytes);
 uint32_t directory_crc(std::span<const uint8_t> batch, uint64_t first_record);
 uint32_t payload_crc(std::span<const uint8_t> record, uint32_t meta_bytes);

@@ -61,7 +61,7 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
   Outcome outcome;
   {
     const py::gil_scoped_release nogil;
-    ImageDecoder decoder(wire_kernels());
+    ImageDecoder decoder(chosen_kernels());
     outcome = decoder.decode_planes(file, region, masks, planes, options, header);
   }
   if (!outcome.result.ok()) return py::make_tuple(to_tuple(outcome.result), py::none());
