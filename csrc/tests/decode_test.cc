@@ -340,6 +340,34 @@ TEST(a_component_without_a_scan_is_zero) {
   CHECK(d.planes == expected(picture, d));
 }
 
+// A buffer may change between the caller's look at the header and the decoding: planes of another size must not be written past.
+TEST(planes_of_another_header_are_refused) {
+  const auto frame = [](uint8_t side) {
+    std::vector<uint8_t> file = {0xFF, 0xD8, 0xFF, 0xDB, 0, 0x43, 0};
+    file.insert(file.end(), 64, 1);
+    for (const int byte :
+         {0xFF, 0xC0, 0, 0x0B, 8, 0, int{side}, 0, int{side}, 1, 1, 0x11, 0, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0x3F, 0}) {
+      file.push_back(static_cast<uint8_t>(byte));
+    }
+    file.insert(file.end(), {0x2B, 0xFF, 0xD9});
+    return file;
+  };
+  const std::vector<uint8_t> large = frame(64), small = frame(8);
+  Header header;
+  Region region;
+  uint32_t warnings = 0;
+  CHECK(read_header(large, {}, header, warnings).ok());
+  CHECK(snap(header, nullptr, region).ok());
+  ComponentMasks masks{};
+  masks[0] = ~uint64_t{0};
+  std::vector<int16_t> planes(size_t{65} * 64);
+  for (const Kernels* k : levels()) {
+    const Outcome outcome = decoder(*k).decode_planes(small, region, masks, {planes.data()}, {}, header);
+    CHECK(outcome.result.code == Code::kIo);
+    CHECK_EQ(outcome.status, wire::kStatusFailed);
+  }
+}
+
 TEST(damaged_bytes_never_part_the_levels) {
   Random random(20);
   uint32_t decoded = 0;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,22 @@ def test_one_more_scan_than_the_limit() -> None:
 def test_limits_that_are_no_numbers_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
         dctload.read_header(STREAM.to_bytes(), limits=dctload.Limits(**wrong))  # type: ignore[arg-type]
+
+
+def test_a_header_that_promises_more_than_the_file_holds_gets_no_memory() -> None:
+    """16384 x 16384 pixels, a component coded twice, and no data: planes of it would take 4 GB."""
+    frame = b"\xff\xc0\0\x11\x08\x40\0\x40\0\x03" + b"".join(bytes([n, 0x11, 0]) for n in (1, 2, 3))
+    start = b"\xff\xd8\xff\xdb\0\x43\0" + bytes([1]) * 64 + frame
+    data = start + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * 2 + b"\xff\xd9"
+    began = time.perf_counter()
+    for read in (dctload.read_coefficients, lambda source: dctload.extract([source])):
+        with pytest.raises(dctload.JPEGError) as caught:
+            read(data)
+        assert caught.value.code == "data_truncated"
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero, a file without an end")
+def test_a_file_without_an_end_is_read_up_to_the_limit() -> None:
+    batch = dctload.extract(["/dev/zero"], on_error="mark", limits=dctload.Limits(bytes=1 << 20))
+    assert batch.status == ("limit_bytes",)
