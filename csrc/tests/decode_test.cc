@@ -1,6 +1,7 @@
 // Whole images: what a small writer coded must come back from both doors of the decoder (planes, packed records), on every CPU
 // level.
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "check.h"
@@ -343,13 +344,11 @@ TEST(a_component_without_a_scan_is_zero) {
 // A buffer may change between the caller's look at the header and the decoding: planes of another size must not be written past.
 TEST(planes_of_another_header_are_refused) {
   const auto frame = [](uint8_t side) {
-    std::vector<uint8_t> file = {0xFF, 0xD8, 0xFF, 0xDB, 0, 0x43, 0};
-    file.insert(file.end(), 64, 1);
-    for (const int byte :
-         {0xFF, 0xC0, 0, 0x0B, 8, 0, int{side}, 0, int{side}, 1, 1, 0x11, 0, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 0x3F, 0}) {
-      file.push_back(static_cast<uint8_t>(byte));
-    }
-    file.insert(file.end(), {0x2B, 0xFF, 0xD9});
+    std::vector<uint8_t> file(71, 1);  // SOI and a table of ones
+    std::ranges::copy(std::array<uint8_t, 7>{0xFF, 0xD8, 0xFF, 0xDB, 0, 0x43, 0}, file.begin());
+    const std::array<uint8_t, 26> rest = {0xFF, 0xC0, 0, 0x0B, 8, 0, side, 0, side, 1, 1,    0x11, 0,
+                                          0xFF, 0xDA, 0, 8,    1, 1, 0,    0, 0x3F, 0, 0x2B, 0xFF, 0xD9};
+    for (const uint8_t byte : rest) file.push_back(byte);
     return file;
   };
   const std::vector<uint8_t> large = frame(64), small = frame(8);
