@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     # A path, or the bytes of a file in any contiguous buffer.
     Source: TypeAlias = str | os.PathLike[str] | Buffer
 
-_PROCESSES = ("baseline", "extended", "progressive")
-_COLOR_SPACES = ("unknown", "gray", "ycbcr", "rgb", "cmyk", "ycck")
+PROCESSES = ("baseline", "extended", "progressive")
+COLOR_SPACES = ("unknown", "gray", "ycbcr", "rgb", "cmyk", "ycck")
+MAX_COMPONENTS = 4
 _STATUSES = ("ok", "truncated", "failed", "damaged")  # of the wire format
 _RATIOS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
 _CODE_NUMBERS = {row[0]: number for number, row in enumerate(_core.CODES)}
@@ -308,8 +309,8 @@ def header_from_facts(facts: _core.HeaderFacts) -> Header:
         height,
         precision,
         orientation,
-        _PROCESSES[process],
-        _COLOR_SPACES[color],
+        PROCESSES[process],
+        COLOR_SPACES[color],
         restart_interval,
         num_mcus,
         tuple(Component(*c) for c in components),
@@ -323,8 +324,8 @@ def facts_from_header(header: Header) -> _core.HeaderFacts:
         header.height,
         header.precision,
         header.orientation,
-        _PROCESSES.index(header.process),
-        _COLOR_SPACES.index(header.color_space),
+        PROCESSES.index(header.process),
+        COLOR_SPACES.index(header.color_space),
         header.restart_interval,
         header.num_mcus,
         tuple((c.id, c.h, c.v, c.block_rows, c.block_cols, c.quantization) for c in header.components),

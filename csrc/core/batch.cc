@@ -1,96 +1,20 @@
 #include "batch.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdio>
 #include <cstring>
 #include <deque>
-#include <functional>
-#include <mutex>
 #include <new>
-#include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-
 #include "cpu.h"
+#include "crew.h"
 #include "packed_image.h"
 #include "wire_io.h"
 
 namespace dctload {
 namespace {
-
-// Runs one function on several threads at a time; the caller is one of them. Threads start when they are first needed.
-class Crew {
- public:
-  ~Crew() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    for (std::thread& t : threads_) t.join();
-  }
-
-  // `job(worker)` on threads 0 (the caller) to size - 1; returns when all are done.
-  void run(unsigned size, const std::function<void(unsigned)>& job) {
-    if (size <= 1) return job(0);
-    while (threads_.size() + 1 < size) {  // a new thread has no part in the rounds before it
-      threads_.emplace_back([this, i = static_cast<unsigned>(threads_.size()) + 1, seen = round_] { work(i, seen); });
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      job_ = &job;
-      size_ = size;
-      running_ = threads_.size();
-      ++round_;
-    }
-    wake_.notify_all();
-    job(0);
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return running_ == 0; });
-    job_ = nullptr;
-  }
-
- private:
-  void work(unsigned worker, uint64_t seen) {
-    for (;;) {
-      const std::function<void(unsigned)>* job;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stop_ || round_ != seen; });
-        if (stop_) return;
-        seen = round_;
-        job = worker < size_ ? job_ : nullptr;
-      }
-      if (job != nullptr) (*job)(worker);
-      const std::lock_guard lock(mutex_);
-      if (--running_ == 0) done_.notify_one();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wake_, done_;
-  const std::function<void(unsigned)>* job_ = nullptr;
-  size_t running_ = 0;
-  unsigned size_ = 0;
-  uint64_t round_ = 0;
-  bool stop_ = false;
-  std::vector<std::thread> threads_;
-};
-
-// Cores that this process may run on.
-unsigned available_cores() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
-#endif
-  return std::max(std::thread::hardware_concurrency(), 1u);
-}
 
 constexpr size_t kKeepBytes = 64 << 20;  // of a file's buffer, from batch to batch
 
@@ -164,12 +88,8 @@ uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOption
   d.count = requests.size();
   const unsigned size = static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(requests.size(), 1)));
   while (d.workers.size() < size) d.workers.emplace_back(d.kernels);
-  std::atomic<size_t> next = 0;
-  d.crew.run(size, [&](unsigned worker) {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < requests.size();) {
-      d.decode_one(d.workers[worker], requests[i], options, d.images[i]);
-    }
-  });
+  d.crew.for_each(size, requests.size(),
+                  [&](unsigned worker, size_t i) { d.decode_one(d.workers[worker], requests[i], options, d.images[i]); });
   uint64_t bytes = wire::kHeaderBytes;
   for (size_t i = 0; i < d.count; ++i) {
     const PackedImage& image = d.images[i];
@@ -189,12 +109,8 @@ void Extractor::write(uint8_t* out) {
     records[i] = {out + at, d.images[i].record_bytes()};
     at += records[i].size();
   }
-  std::atomic<size_t> next = 0;
-  d.crew.run(static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(d.count, 1))), [&](unsigned) {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < d.count;) {
-      d.images[i].write(d.kernels, out + (records[i].data() - out));
-    }
-  });
+  d.crew.for_each(d.num_threads, d.count,
+                  [&](unsigned, size_t i) { d.images[i].write(d.kernels, out + (records[i].data() - out)); });
   write_directory(records, out);
 }
 

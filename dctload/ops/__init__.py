@@ -1,0 +1,1 @@
+"""From packed bytes to tensors: unpacking, dequantising, resampling, colour."""
