@@ -1,0 +1,90 @@
+"""Random numbers that depend on (seed, epoch, sample index) alone: the same for any batch, thread, rank and device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+UInt = NDArray[np.uint64]
+Float = NDArray[np.float64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(x: UInt) -> UInt:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Draws:
+    """One stream of random numbers a sample.
+
+    A stream is a counter behind a key, so a number has no history: `uniform(2)` gives the same whatever was drawn before.
+    `child(n)` are streams of their own, one for each step of a transform.
+    """
+
+    def __init__(self, key: UInt) -> None:
+        self.key = key
+
+    @classmethod
+    def of(cls, seed: int, epoch: int, index: ArrayLike) -> Draws:
+        """Streams of the samples `index` (`[B]`) in an epoch."""
+        key = np.atleast_1d(np.asarray(index)).astype(np.uint64)
+        with np.errstate(over="ignore"):
+            for number in (epoch, seed):
+                key = _mixed(key + _GOLDEN) ^ _mixed(np.full_like(key, number % 2**64) + _GOLDEN)
+            return cls(_mixed(key))
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def __getitem__(self, places: ArrayLike | slice) -> Draws:
+        return Draws(self.key[places])
+
+    def child(self, number: int) -> Draws:
+        """Another stream for each sample."""
+        with np.errstate(over="ignore"):
+            return Draws(_mixed(self.key + _GOLDEN * np.uint64(number + 1)))
+
+    def bits(self, count: int) -> UInt:
+        """`[B, count]`, 64 random bits each."""
+        with np.errstate(over="ignore"):
+            counters = _GOLDEN * np.arange(1, count + 1, dtype=np.uint64)
+            return _mixed(self.key[:, None] + counters)
+
+    def uniform(self, count: int) -> Float:
+        """`[B, count]`, in [0, 1), multiples of 2^-53."""
+        return (self.bits(count) >> np.uint64(11)) * 2.0**-53
+
+    def between(self, low: float, high: float) -> Float:
+        """`[B]`, in [low, high)."""
+        return low + (high - low) * self.uniform(1)[:, 0]
+
+    def happens(self, p: float) -> NDArray[np.bool_]:
+        """`[B]`, true with the probability `p`."""
+        return self.uniform(1)[:, 0] < p
+
+    def integers(self, count: int, below: ArrayLike) -> NDArray[np.int64]:
+        """`[B, count]`, in 0..below - 1; `below` is broadcast, and taken as 1 where it is less."""
+        most = np.maximum(np.asarray(below), 1)
+        return np.minimum((self.uniform(count) * most).astype(np.int64), most - 1)
+
+    def orders(self, count: int) -> NDArray[np.int64]:
+        """`[B, count]`, a permutation of 0..count - 1 each."""
+        return np.argsort(self.uniform(count), axis=1, kind="stable")
+
+    def normal(self, count: int) -> Float:
+        """`[B, count]`, standard normal (Box and Muller)."""
+        u = self.uniform(2 * count)
+        return np.sqrt(-2.0 * np.log1p(-u[:, :count])) * np.cos(2 * np.pi * u[:, count:])
+
+    def beta(self, alpha: float) -> Float:
+        """`[B]`, Beta(alpha, alpha)."""
+        if alpha == 1.0:
+            return self.uniform(1)[:, 0]
+        keys: Sequence[int] = self.bits(1)[:, 0].tolist()
+        return np.array([np.random.default_rng(key).beta(alpha, alpha) for key in keys], np.float64)

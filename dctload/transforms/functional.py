@@ -1,0 +1,236 @@
+"""The transforms as functions, with the numbers given instead of drawn.
+
+Spatial functions take a `DCTBatch` and resample it once; what changes resampled pictures takes coefficients `[B, C, rows, cols]`
+and their channels, or, where `channels` is None, level-shifted Y, Cb, Cr pixels `[B, 3, H, W]`, and gives a new tensor. A number
+may be one for all or one a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dctload.channels import ChannelSelection
+from dctload.transforms import color, noise
+from dctload.transforms.base import Transform, height_and_width
+from dctload.transforms.draws import Draws
+from dctload.transforms.plan import Plan
+from dctload.transforms.spatial import CenterCrop, Pad, Resize
+from dctload.transforms.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dctload.ops import DCTBatch
+    from dctload.transforms.picture import Picture
+
+Channels = str | ChannelSelection | None
+Float = NDArray[np.float64]
+
+# ------------------------------------------------------------------------------------- from packed bytes: one resampling
+
+
+def resize(batch: DCTBatch, size: int | Sequence[int], *, channels: Channels = None, output: str = "dct") -> Tensor:
+    """Whole images in another size; see `Resize`."""
+    return _shown(batch, _planned(Resize(size)), channels, output)
+
+
+def center_crop(batch: DCTBatch, size: int | Sequence[int], *, channels: Channels = None, output: str = "dct") -> Tensor:
+    """The middle of each image; see `CenterCrop`."""
+    return _shown(batch, _planned(CenterCrop(size)), channels, output)
+
+
+def crop(
+    batch: DCTBatch,
+    top: ArrayLike,
+    left: ArrayLike,
+    height: int,
+    width: int,
+    *,
+    channels: Channels = None,
+    output: str = "dct",
+) -> Tensor:
+    """A rectangle of each image, in pixels as coded; what leaves the image is black."""
+    return _shown(batch, lambda view: view.crop(top, left, height, width), channels, output)
+
+
+def resized_crop(
+    batch: DCTBatch,
+    top: ArrayLike,
+    left: ArrayLike,
+    height: ArrayLike,
+    width: ArrayLike,
+    size: int | Sequence[int],
+    *,
+    channels: Channels = None,
+    output: str = "dct",
+) -> Tensor:
+    """A rectangle of each image, resized; pixels beyond the rectangle have no weight."""
+
+    def move(view: View) -> None:
+        view.crop(top, left, height, width)
+        view.resize(*height_and_width(size, "size"))
+
+    return _shown(batch, move, channels, output)
+
+
+def pad(
+    batch: DCTBatch,
+    padding: int | Sequence[int],
+    fill: float | Sequence[float] = 0,
+    padding_mode: str = "constant",
+    *,
+    channels: Channels = None,
+    output: str = "dct",
+) -> Tensor:
+    """Whole images with more on each side; see `Pad`."""
+    return _shown(batch, _planned(Pad(padding, fill, padding_mode)), channels, output)
+
+
+# ---------------------------------------------------------------------------------- of coefficients: exact sign and order
+
+
+def horizontal_flip(x: Tensor, channels: Channels) -> Tensor:
+    """Left and right exchanged: blocks in reverse order, odd horizontal frequencies negated."""
+    return _mirrored(x, channels, 1)
+
+
+def vertical_flip(x: Tensor, channels: Channels) -> Tensor:
+    """Top and bottom exchanged: blocks in reverse order, odd vertical frequencies negated."""
+    return _mirrored(x, channels, 0)
+
+
+def transpose(x: Tensor, channels: Channels) -> Tensor:
+    """Rows and columns exchanged, of the blocks and of the frequencies.
+
+    Raises:
+        ValueError: A kept frequency (v, u) whose (u, v) is not kept.
+    """
+    x = x.transpose(2, 3)
+    if channels is None:
+        return x.contiguous()
+    picture = _picture(x, channels)
+    at = {(int(c), int(f)): i for i, (c, f) in enumerate(zip(picture.components, picture.frequencies, strict=True))}
+    try:
+        order = [at[c, 8 * (f % 8) + f // 8] for c, f in at]
+    except KeyError:
+        raise ValueError(f"channels {channels} are not symmetric: transposing needs (u, v) for each kept (v, u)") from None
+    return x[:, order].contiguous()
+
+
+def rotate90(x: Tensor, channels: Channels, k: int = 1) -> Tensor:
+    """Turned counter-clockwise by `k` quarters of a circle."""
+    k %= 4
+    if k == 2:
+        return horizontal_flip(vertical_flip(x, channels), channels)
+    if k == 0:
+        return x.clone()
+    turned = transpose(x, channels)
+    return vertical_flip(turned, channels) if k == 1 else horizontal_flip(turned, channels)
+
+
+# ----------------------------------------------------------------------------------------------------------- colour
+
+
+def adjust_brightness(x: Tensor, brightness_factor: ArrayLike, channels: Channels) -> Tensor:
+    """RGB times the factor; not clamped."""
+    return _changed(x, channels, color.brightness, brightness_factor)
+
+
+def adjust_contrast(x: Tensor, contrast_factor: ArrayLike, channels: Channels) -> Tensor:
+    """Blended with the picture's mean gray; not clamped."""
+    return _changed(x, channels, color.contrast, contrast_factor)
+
+
+def adjust_saturation(x: Tensor, saturation_factor: ArrayLike, channels: Channels) -> Tensor:
+    """Chroma times the factor; not clamped."""
+    return _changed(x, channels, color.saturation, saturation_factor)
+
+
+def adjust_hue(x: Tensor, hue_factor: ArrayLike, channels: Channels) -> Tensor:
+    """The chroma plane rotated by this part (-0.5..0.5) of a circle."""
+    return _changed(x, channels, color.hue, hue_factor)
+
+
+def rgb_to_grayscale(x: Tensor, channels: Channels) -> Tensor:
+    """Chroma set to 0."""
+    return _changed(x, channels, color.saturation, 0.0)
+
+
+def invert(x: Tensor, channels: Channels) -> Tensor:
+    """255 - RGB."""
+    return _changed(x, channels, lambda which: color.inversion(which > 0), 1.0)
+
+
+def adjust_sharpness(x: Tensor, sharpness_factor: ArrayLike, channels: Channels) -> Tensor:
+    """Blended with a 3 x 3 smoothing; coefficients of all 192 channels, or pixels."""
+    picture = _picture(x, channels)
+    if not picture.is_pixels and len(picture.components) != 192:
+        raise ValueError(f"sharpness mixes all 64 frequencies of a block; these are {len(picture.components)} channels of 192")
+    noise.sharpen(picture, _per_sample(sharpness_factor, len(x)))
+    return picture.tensor
+
+
+def normalize(x: Tensor, mean: Sequence[float], std: Sequence[float], channels: Channels = None) -> Tensor:
+    """`(x - mean) / std` by channel: 192 numbers by frequency, or as many as there are channels."""
+    import torch
+
+    values = [torch.as_tensor(np.array(v), dtype=x.dtype, device=x.device) for v in (mean, std)]
+    if channels is not None and len(values[0]) == 192:
+        picture = _picture(x, channels)
+        places = (64 * picture.components + picture.frequencies).tolist()
+        values = [v[places] for v in values]
+    if len(values[0]) != x.shape[1]:
+        raise ValueError(f"{len(values[0])} means for {x.shape[1]} channels")
+    return (x - values[0][:, None, None]) / values[1][:, None, None]
+
+
+def _planned(step: Transform) -> Callable[[View], None]:
+    return lambda view: step.plan(view, Draws.of(0, 0, np.arange(len(view))))
+
+
+def _shown(batch: DCTBatch, move: Callable[[View], None], channels: Channels, output: str) -> Tensor:
+    from dctload.transforms.compose import Compose, check_size, checked_output
+
+    chosen = channels if channels is not None else batch.channels
+    if checked_output(output) == "dct" and not isinstance(chosen, (str, ChannelSelection)):
+        raise ValueError("the batch does not say which channels it was made with; pass channels=")
+    view = View(batch.headers)
+    move(view)
+    plan = Plan(view.geometry(), Draws.of(0, 0, np.arange(len(view))))
+    check_size(plan, output)
+    selection = None if output == "rgb" or chosen is None or isinstance(chosen, list) else ChannelSelection.parse(chosen)
+    return Compose([]).apply(batch, plan, channels=selection)[0]
+
+
+def _picture(x: Tensor, channels: Channels) -> Picture:
+    from dctload.transforms.picture import Picture
+
+    selection = None if channels is None else ChannelSelection.parse(channels)
+    wanted = 3 if selection is None else len(selection)
+    if x.ndim != 4 or x.shape[1] != wanted:
+        raise ValueError(f"a tensor of shape {list(x.shape)} where [B, {wanted}, rows, cols] is expected")
+    return Picture(lambda scale, bias: x.clone(), selection, len(x), (x.shape[2], x.shape[3]), x.device)
+
+
+def _per_sample(value: ArrayLike, count: int) -> Float:
+    return np.broadcast_to(np.asarray(value, np.float64), (count,)).copy()
+
+
+def _changed(x: Tensor, channels: Channels, change: Callable[[Float], color.Change], value: ArrayLike) -> Tensor:
+    picture = _picture(x, channels)
+    assert picture.tensor is not None  # made now, so that the change is applied to it and not handed to a resampling
+    picture.linear(*change(_per_sample(value, len(x))))
+    return picture.tensor
+
+
+def _mirrored(x: Tensor, channels: Channels, axis: int) -> Tensor:
+    flipped = x.flip(2 + axis)
+    if channels is None:
+        return flipped
+    picture = _picture(x, channels)
+    frequency = picture.frequencies % 8 if axis == 1 else picture.frequencies // 8
+    return flipped.mul_(picture.device_array(np.where(frequency % 2 == 1, -1.0, 1.0)).to(x.dtype)[:, None, None])

@@ -1,0 +1,207 @@
+"""The picture on the device, between resampling and what the model gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dctload.channels import ChannelSelection
+
+Float = NDArray[np.float64]
+
+# Resamples; scale and bias `[B, C]` are multiplied and added on the way, None for 1 and 0.
+Make = Callable[[Tensor | None, Tensor | None], Tensor]
+
+# JFIF, with the level shift of 128 taken off all three.
+RGB_FROM_YCBCR = np.array([[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]])
+YCBCR_FROM_RGB = np.linalg.inv(RGB_FROM_YCBCR)
+
+
+class Picture:
+    """A batch of pictures: coefficients `[B, C, rows, cols]`, or pixels `[B, 3, H, W]`, and linear changes still to be made.
+
+    Colour operations are affine maps of (Y, Cb, Cr), so a chain of them is one 3 x 4 matrix a sample; an offset may hang on
+    the picture's own mean (contrast). They are gathered and applied once, with the normalisation, and where nothing else stands
+    between, by the resampling itself.
+
+    Args:
+        make: Resamples the batch.
+        channels: Of the coefficients; None: `make` gives level-shifted Y, Cb, Cr pixels, and the picture becomes RGB in 0..1.
+        count: Samples.
+        grid: Rows and columns of blocks, or of pixels.
+        device: Where the tensors lie.
+    """
+
+    def __init__(
+        self, make: Make, channels: ChannelSelection | None, count: int, grid: tuple[int, int], device: torch.device
+    ) -> None:
+        self._make = make
+        self._tensor: Tensor | None = None
+        self.channels, self.count, self.grid, self.device = channels, count, grid, device
+        self.is_rgb = False
+        self.is_normalized = False
+        self.targets: Tensor | None = None
+        self._reset()
+
+    # ---------------------------------------------------------------------------------------------- linear changes
+
+    def linear(self, matrix: Float, offset: Float | None = None, contrast: Float | None = None) -> None:
+        """Changes colours by an affine map a sample, in level-shifted (Y, Cb, Cr) of 0..255 scale.
+
+        Args:
+            matrix: `[B, 3, 3]`.
+            offset: `[B, 3]`, added in pixel units (of a block's DC, eight times that).
+            contrast: `[B]`, times the picture's mean Y before this change, added to Y.
+        """
+        if self.is_normalized:
+            raise ValueError("a colour step behind Normalize; colours are changed before")
+        mean = np.zeros((self.count, 3, 3))
+        if contrast is not None:
+            mean[:, 0] = contrast[:, None] * (self._matrix[:, 0] + self._mean[:, 0])
+        extra = np.zeros((self.count, 3))
+        if contrast is not None:
+            extra[:, 0] = contrast * self._offset[:, 0]
+        self._mean = matrix @ self._mean + mean
+        self._offset = np.einsum("bij,bj->bi", matrix, self._offset) + extra + (0 if offset is None else offset)
+        self._matrix = matrix @ self._matrix
+
+    def normalize(self, mean: Float, std: Float) -> None:
+        """`(x - mean) / std` by channel, `[C]` each."""
+        if self.is_pixels and not self.is_rgb:
+            self._to_rgb()
+        if self.is_normalized:
+            self._flush()
+        self._scale, self._bias, self.is_normalized = 1.0 / std, -mean / std, True
+
+    @property
+    def tensor(self) -> Tensor:
+        """The picture with all changes made; may be changed in place, and set.
+
+        Coefficients; or level-shifted Y, Cb, Cr pixels, and after `normalize` RGB.
+        """
+        return self._flush()
+
+    @tensor.setter
+    def tensor(self, value: Tensor) -> None:
+        self._tensor = value
+
+    def finished(self) -> Tensor:
+        """What the model gets: coefficients, or RGB pixels."""
+        if self.is_pixels and not self.is_rgb:
+            self._to_rgb()
+        return self._flush()
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether these are pixels."""
+        return self.channels is None
+
+    # ------------------------------------------------------------------------------------------- what a channel is
+
+    @cached_property
+    def components(self) -> NDArray[np.int64]:
+        """`[C]`: 0, 1, 2 for Y, Cb, Cr of each channel."""
+        if self.channels is None:
+            return np.arange(3)
+        return np.repeat(np.arange(3), [len(part) for part in self._parts])
+
+    @cached_property
+    def frequencies(self) -> NDArray[np.int64]:
+        """`[C]`: `8 * v + u` of each channel; of pixels 0."""
+        if self.channels is None:
+            return np.zeros(3, np.int64)
+        return np.concatenate([np.array(part, np.int64) for part in self._parts])
+
+    def device_array(self, values: NDArray[np.generic], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Numbers as a tensor on the picture's device, without waiting for it."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor
+
+    # -------------------------------------------------------------------------------------------------- inside
+
+    @property
+    def _parts(self) -> tuple[tuple[int, ...], ...]:
+        assert self.channels is not None
+        return self.channels.y, self.channels.cb, self.channels.cr
+
+    def _reset(self) -> None:
+        self._matrix = np.broadcast_to(np.eye(3), (self.count, 3, 3)).copy()
+        self._offset = np.zeros((self.count, 3))
+        self._mean = np.zeros((self.count, 3, 3))  # times the means of Y, Cb, Cr
+        self._scale: Float | None = None
+        self._bias: Float | None = None
+        self._identity = self._matrix
+
+    def _to_rgb(self) -> None:
+        """Pixels in 0..1; the one place where they are clamped."""
+        every = (self.count, 3, 3)
+        self.linear(np.broadcast_to(RGB_FROM_YCBCR / 255, every), np.full(every[:2], 128 / 255))
+        self._tensor = self._flush().clamp_(0.0, 1.0)
+        self.is_rgb = True
+
+    def _materialized(self) -> Tensor:
+        if self._tensor is None:
+            self._tensor = self._make(None, None)
+        return self._tensor
+
+    def _flush(self) -> Tensor:
+        """Makes the gathered changes."""
+        matrix, offset, mean, scale, bias = self._matrix, self._offset, self._mean, self._scale, self._bias
+        changed = matrix is not self._identity
+        self._reset()
+        if not changed and scale is None:
+            return self._materialized()
+        components, is_dc = self.components, self.frequencies == 0
+        ones = np.ones(len(components))
+        gain = ones if scale is None else scale
+        # A block's DC is eight times its mean.
+        dc = gain * (is_dc * 8.0 if self.channels is not None else 1.0)
+        factors = matrix[:, components, components] * gain
+        additions = offset[:, components] * dc + (0.0 if bias is None else bias)
+        mixed = (np.abs(matrix * (1 - np.eye(3))) > 0).any(axis=0)
+        if self._tensor is None and not mixed.any() and not mean.any():
+            self._tensor = self._make(self.device_array(factors), self.device_array(additions))
+            return self._tensor
+        x, total = self._materialized(), self.device_array(additions)
+        if mean.any():
+            shift = torch.einsum("bij,bj->bi", self.device_array(mean), self._means(x))
+            total = total + shift[:, components.tolist()] * self.device_array(dc)
+        if self.channels is None:
+            flat = torch.baddbmm(total[:, :, None], self.device_array(matrix * gain[:, None]), x.flatten(2))
+            self._tensor = flat.view_as(x)
+            return self._tensor
+        source = x.clone() if mixed.any() else x
+        x = x.mul_(self.device_array(factors)[:, :, None, None]).add_(total[:, :, None, None])
+        for i, j in zip(*np.nonzero(mixed), strict=True):
+            to, of = self._shared(int(i), int(j))
+            weight = self.device_array(matrix[:, i, j][:, None] * gain[to])
+            x[:, to] += weight[:, :, None, None] * source[:, of]
+        self._tensor = x
+        return x
+
+    def _means(self, x: Tensor) -> Tensor:
+        """`[B, 3]`: mean of Y, Cb, Cr, level-shifted, 0..255 scale."""
+        if self.channels is None:
+            return x.mean(dim=(2, 3))
+        means = torch.zeros(self.count, 3, device=x.device, dtype=x.dtype)
+        dc = self.frequencies == 0
+        for component in range(3):
+            place = np.flatnonzero(dc & (self.components == component))
+            if len(place):
+                means[:, component] = x[:, int(place[0])].mean(dim=(1, 2)) / 8
+            elif component == 0:
+                raise ValueError("contrast needs the DC of Y among the channels; keep frequency 0 of y")
+        return means
+
+    def _shared(self, i: int, j: int) -> tuple[list[int], list[int]]:
+        """Places of the frequencies that components i and j both have."""
+        at = {(int(c), int(f)): place for place, (c, f) in enumerate(zip(self.components, self.frequencies, strict=True))}
+        pairs = [(at[i, f], at[j, f]) for c, f in at if c == i and (j, f) in at]
+        return [p for p, _ in pairs], [q for _, q in pairs]
