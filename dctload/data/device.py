@@ -1,0 +1,145 @@
+"""The device's part of a batch: the copy, unpacking and transforms, on a stream of their own where there are streams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dctload import _core
+from dctload.data.host import Prepared, Settings
+from dctload.data.statistics import LoaderStatistics
+from dctload.ops import DCTBatch, unpack
+
+if TYPE_CHECKING:
+    from dctload.transforms.compose import Compose
+
+_GROWTH = 1.25  # of a page-locked buffer that was too small
+_GRAIN = 1 << 20
+
+
+class PinnedRing:
+    """Page-locked buffers, used in turn: allocating one takes longer than filling it."""
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+        self._copying: list[tuple[torch.cuda.Event, Tensor]] = []
+        self._lock = threading.Lock()
+
+    def take(self, nbytes: int) -> Tensor:
+        """A buffer of at least so many bytes."""
+        with self._lock:
+            while self._copying and self._copying[0][0].query():
+                self._free.append(self._copying.pop(0)[1])
+            self._free.sort(key=Tensor.numel)
+            for place, buffer in enumerate(self._free):
+                if buffer.numel() >= nbytes:
+                    return self._free.pop(place)
+            if self._free:  # one that is too small makes room for its successor
+                self._free.pop(0)
+        size = -(-int(nbytes * _GROWTH) // _GRAIN) * _GRAIN
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+    def give_back(self, buffer: Tensor, event: torch.cuda.Event) -> None:
+        """A buffer that is free once the copy before `event` is done."""
+        with self._lock:
+            self._copying.append((event, buffer))
+
+
+@dataclass(eq=False)
+class Delivered:
+    """What a batch is on its device: the first element of what a loader yields, and its targets; ready when `event` is."""
+
+    x: Tensor | DCTBatch
+    targets: Any
+    prepared: Prepared
+    event: torch.cuda.Event | None = None
+
+    def tensors(self) -> list[Tensor]:
+        """Tensors that were made on the side stream."""
+        x = self.x.packed if isinstance(self.x, DCTBatch) else self.x
+        return [t for t in (x, self.targets) if isinstance(t, Tensor)]
+
+
+class DeviceStage:
+    """Turns packed batches into what the model takes.
+
+    On a CUDA device all of it is queued on a side stream, so that it overlaps with the model's own work; the consumer's stream
+    waits for an event.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        settings: Settings,
+        statistics: LoaderStatistics,
+        *,
+        planned: bool,
+        dtype: torch.dtype,
+        memory_format: torch.memory_format,
+        num_threads: int,
+    ) -> None:
+        self.device, self._settings, self._statistics = device, settings, statistics
+        self._planned, self._dtype, self._memory_format = planned, dtype, memory_format
+        cuda = device.type == "cuda"
+        self.ring = PinnedRing() if cuda else None
+        self._stream = torch.cuda.Stream(device) if cuda else None
+        self._resampler = None if cuda else _core.Resampler(num_threads)
+
+    def deliver(self, prepared: Prepared, targets: Any) -> Delivered:
+        """The batch on the device. With CUDA this returns before the work is done."""
+        if self._stream is None:
+            with self._statistics.timed("device"):
+                return self._deliver(prepared, targets)
+        with torch.cuda.stream(self._stream), self._statistics.timed("device"):
+            delivered = self._deliver(prepared, targets)
+            delivered.event = self._stream.record_event()
+        return delivered
+
+    def hand_over(self, delivered: Delivered) -> Delivered:
+        """Makes the consumer's stream wait for the batch, and keeps its memory until that stream is done with it."""
+        if delivered.event is not None:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_event(delivered.event)
+            for tensor in delivered.tensors():
+                tensor.record_stream(current)
+        return delivered
+
+    def _deliver(self, prepared: Prepared, targets: Any) -> Delivered:
+        batch = self._copied(prepared)
+        if isinstance(targets, Tensor):
+            targets = targets.to(self.device, non_blocking=True)
+        if not self._planned:
+            batch.targets = targets
+            return Delivered(batch, targets, prepared)
+        compose: Compose = self._settings.compose
+        x, targets = compose.apply(
+            batch, prepared.plan, targets, channels=self._settings.selection, resampler=self._resampler
+        )
+        return Delivered(x.to(dtype=self._dtype, memory_format=self._memory_format), targets, prepared)
+
+    def _copied(self, prepared: Prepared) -> DCTBatch:
+        self._statistics.count(bytes_sent=prepared.packed.nbytes)
+        batch = unpack(prepared.packed, channels=self._settings.channels, checked=True)
+        if self.ring is None or self._stream is None:
+            return batch
+        moved = batch.to(self.device, non_blocking=True)
+        if prepared.buffer is not None:
+            self.ring.give_back(prepared.buffer, self._stream.record_event())
+        return moved
+
+
+def collated_targets(values: Sequence[Any]) -> Any:
+    """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest."""
+    if all(isinstance(v, (int, np.integer)) for v in values):
+        return torch.tensor([int(v) for v in values], dtype=torch.int64)
+    if all(isinstance(v, (float, np.floating)) for v in values):
+        return torch.tensor([float(v) for v in values])
+    from torch.utils.data import default_collate
+
+    return default_collate(list(values))

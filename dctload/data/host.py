@@ -1,0 +1,227 @@
+"""The host's part of a batch: read, plan, decode; and what becomes of files that cannot be decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dctload.channels import ChannelSelection
+from dctload.data.order import replacements
+from dctload.data.statistics import LoaderStatistics
+from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG
+from dctload.headers import Headers
+from dctload.jpeg import COLOR_SPACES, Limits
+from dctload.packed import Extractor, OpenImages, PackedBatch
+from dctload.transcode import transcode
+from dctload.transforms.compose import Compose, check_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dctload._core import Buffer
+    from dctload.sources import Source
+    from dctload.transforms.plan import Plan
+
+_WITHOUT_YCBCR = [COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")]
+_MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a loader does with each batch, whatever the epoch."""
+
+    compose: Compose
+    channels: ChannelSelection
+    output: str
+    transfer: str | ChannelSelection
+    seed: int
+    on_error: str
+    fallback: str | None
+    truncated: str
+    limits: Limits | None
+
+    @property
+    def selection(self) -> ChannelSelection | None:
+        """Channels of the output; None: pixels."""
+        return None if self.output == "rgb" else self.channels
+
+
+@dataclass(eq=False)
+class Prepared:
+    """A batch on the host.
+
+    Attributes:
+        packed: Coefficients of the samples that are left, in order.
+        plan: For the same.
+        indices: Samples, `[<= batch size]`: of replaced ones, the replacement's.
+        buffer: The tensor whose memory holds the bytes, and which can be used again; or None.
+    """
+
+    packed: PackedBatch
+    plan: Plan
+    indices: Indices
+    buffer: Tensor | None = None
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One place of a batch on its way: sample `index` for it, -1 once it is given up, until there is a record."""
+
+    draw: int
+    index: int
+    others: Iterator[int]
+    record: Buffer | None = None
+    refused: set[int] = field(default_factory=set)
+
+
+class HostStage:
+    """Turns sample numbers into packed batches. Its threads and file buffers are kept from batch to batch."""
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        extractor: Extractor,
+        statistics: LoaderStatistics,
+        report: Callable[[int, JPEGError], None],
+    ) -> None:
+        self._source, self._settings, self._extractor = source, settings, extractor
+        self._statistics, self._report = statistics, report
+
+    def prepare(self, indices: Indices, epoch: int, memory: Callable[[int], Tensor] | None = None) -> Prepared:
+        """One batch.
+
+        Args:
+            indices: Numbers of the samples.
+            epoch: For the random numbers.
+            memory: Gives a uint8 tensor of at least so many bytes for the packed batch; None: fresh memory.
+
+        Raises:
+            JPEGError: A sample cannot be decoded, and errors are raised. OSError where its file cannot be opened.
+        """
+        with self._open(indices) as opened:
+            headers, bad = opened.headers, self._errors(opened, indices)
+            if not bad:
+                plan = self._plan(headers, epoch, indices)
+                held: list[Tensor] = []
+
+                def out(nbytes: int) -> Buffer:
+                    assert memory is not None
+                    held.append(memory(nbytes))
+                    return held[0].numpy()
+
+                packed = self._extract(opened, headers, plan, None, None if memory is None else out)
+                if packed.failed == 0:
+                    return Prepared(packed, plan, indices, buffer=held[0] if held else None)
+            return self._repaired(opened, indices, epoch)
+
+    # ------------------------------------------------------------------------------------------------- every batch
+
+    def _open(self, indices: Indices) -> OpenImages:
+        with self._statistics.timed("reading"):
+            opened = self._extractor.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
+        self._statistics.count(bytes_read=opened.nbytes)
+        return opened
+
+    def _plan(self, headers: Headers, epoch: int, draws: Indices) -> Plan:
+        with self._statistics.timed("planning"):
+            plan = self._settings.compose.plan_batch(headers, self._settings.seed, epoch, draws)
+            check_size(plan, self._settings.output)
+            return plan
+
+    def _extract(
+        self, opened: OpenImages, headers: Headers, plan: Plan, places: Sequence[int] | None, out: Callable[[int], Buffer] | None
+    ) -> PackedBatch:
+        """`headers` and `plan` are of `places` (None: all), which alone are decoded."""
+        settings = self._settings
+        with self._statistics.timed("planning"):
+            boxes, masks = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
+        if places is not None:
+            every_box, every_mask = np.zeros((len(opened), 4), np.int64), np.ones((len(opened), 3), np.uint64)
+            every_box[places], every_mask[places] = boxes, masks
+            boxes, masks = every_box, every_mask
+        with self._statistics.timed("decoding"):
+            return opened.extract(
+                masks, boxes, places=places, on_error="mark", truncated=settings.truncated, out=out, channels=settings.channels
+            )
+
+    def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
+        """By place, why an image cannot be decoded, as far as headers tell."""
+        errors = opened.errors if opened.headers.code.any() else {}
+        odd = np.isin(opened.headers.color, _WITHOUT_YCBCR) & (opened.headers.code == 0)
+        for place in np.flatnonzero(odd).tolist():
+            name, space = self._source.name(int(indices[place])), COLOR_SPACES[opened.headers.color[place]]
+            errors[place] = UnsupportedJPEG(
+                f'{name}: its colours are {space}, which have no Y, Cb and Cr; pass fallback="transcode" to go by its pixels',
+                code="color_space",
+                process=space.upper(),
+                source=name,
+            )
+        return errors
+
+    # ----------------------------------------------------------------------------------------- batches with bad files
+
+    def _repaired(self, opened: OpenImages, indices: Indices, epoch: int) -> Prepared:
+        """The batch by records, one a sample: decoded, transcoded, replaced or left out."""
+        count, seed = len(self._source), self._settings.seed
+        slots = [_Slot(i, i, replacements(count, seed, epoch, i)) for i in indices.tolist()]
+        pending = slots
+        while pending:
+            self._decode(opened, pending, epoch)
+            pending = [slot for slot in pending if slot.record is None and slot.index >= 0]
+            if pending:
+                opened.close()
+                opened = self._open(np.array([slot.index for slot in pending], np.int64))
+        opened.close()
+        left = [slot for slot in slots if slot.record is not None]
+        packed = PackedBatch.join([slot.record for slot in left if slot.record is not None])
+        packed.channels = self._settings.channels
+        headers = Headers.of([header for i in range(len(packed)) if (header := packed.header(i)) is not None])
+        draws = np.array([slot.draw for slot in left], np.int64)
+        plan = self._plan(headers, epoch, draws)
+        return Prepared(packed, plan, np.array([slot.index for slot in left], np.int64))
+
+    def _decode(self, opened: OpenImages, slots: list[_Slot], epoch: int) -> None:
+        """One try for each slot of `opened`; a slot without a record afterwards has another index, or -1 if it is given up."""
+        bad = self._errors(opened, np.array([slot.index for slot in slots], np.int64))
+        good = [place for place in range(len(slots)) if place not in bad]
+        if good:
+            headers = opened.headers[good]
+            plan = self._plan(headers, epoch, np.array([slots[place].draw for place in good], np.int64))
+            packed = self._extract(opened, headers, plan, good, None)
+            for number, place in enumerate(good):
+                error = packed.error(number)
+                if error is None:
+                    slots[place].record = bytes(packed.image_bytes(number))
+                else:
+                    bad[place] = error
+        for place, error in sorted(bad.items()):
+            self._treat(slots[place], error, opened.bytes(place))
+
+    def _treat(self, slot: _Slot, error: JPEGError, data: bytes) -> None:
+        settings, name = self._settings, self._source.name(slot.index)
+        if settings.fallback == "transcode" and data and not isinstance(error, LimitExceeded):
+            if isinstance(error, UnsupportedJPEG):
+                try:
+                    slot.record = transcode(data, limits=settings.limits, name=name)
+                    return
+                except JPEGError as second:
+                    error = second
+        error.source, error.index = name, slot.index
+        if settings.on_error == "raise":
+            raise error
+        self._report(slot.index, error)
+        slot.refused.add(slot.index)
+        slot.index = -1
+        if settings.on_error == "replace":
+            if len(slot.refused) > _MOST_REPLACEMENTS:
+                raise error
+            slot.index = next((i for i in slot.others if i not in slot.refused), -1)
+            if slot.index < 0:  # a source of one sample
+                raise error

@@ -1,0 +1,339 @@
+"""`DCTLoader`: batches of augmented coefficients, or pixels, on the device."""
+
+from __future__ import annotations
+
+import operator
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dctload.channels import ChannelSelection
+from dctload.data.device import DeviceStage
+from dctload.data.host import HostStage, Settings
+from dctload.data.order import EpochOrder
+from dctload.data.run import Run
+from dctload.data.statistics import LoaderStatistics
+from dctload.errors import JPEGError
+from dctload.jpeg import Limits, keeps_truncated
+from dctload.packed import Extractor
+from dctload.sources import open_source
+from dctload.transforms.base import Transform
+from dctload.transforms.compose import Compose, checked_output
+
+_FIELDS = ("path", "index")
+_INSTEAD = {
+    "collate_fn": "batches are made on the device; change them with transform= or in the loop",
+    "worker_init_fn": "workers are threads of one process and draw nothing; seed= decides all random numbers",
+    "multiprocessing_context": "workers are threads of one process; num_workers= says how many",
+    "timeout": "workers are threads that end with the loader; a file that cannot be read is an error at once",
+}
+
+
+class DCTLoader:
+    """Iterates over batches `(x, targets)` of a folder of JPEG files; stands where a torch `DataLoader` stood.
+
+    The CPU undoes the Huffman coding and no more; the packed coefficients go to the device, and everything else happens there.
+    Order and random numbers come from (seed, epoch, sample index) alone: batches are the same for any number of workers.
+
+    Args:
+        source: A folder of class folders, a list of `(path or bytes, target)`, WebDataset tars, a torchvision or Hugging Face
+            dataset, any map-style dataset of encoded images; see `dctload.sources.open_source`.
+        batch_size: Samples a batch.
+        shuffle: A new order each epoch.
+        channels: Of the output, `"24s"`, ...; see `ChannelSelection`.
+        transform: A `Compose`, or one step, or a list of them. None: the loader yields `(DCTBatch, targets)`.
+        output: `"dct"`: x is float `[B, C, rows, cols]`; `"rgb"`: `[B, 3, H, W]`, in 0..1 before `Normalize`.
+        device: Where x and the targets are to be.
+        num_workers: Threads that decode; None: one a core that this process may use; 0: all work is done when a batch is asked
+            for, in the caller's thread.
+        drop_last: Leave out a last batch that is not full.
+        sampler: Sample numbers in the order wanted.
+        batch_sampler: Lists of sample numbers: the batches.
+        prefetch_factor: Batches prepared ahead.
+        seed: Of the order and of all random numbers.
+        rank: Of this process; None: of `torch.distributed` where that is initialised and no sampler is given (which is taken as
+            this rank's own), else 0.
+        world_size: Likewise, how many there are.
+        on_error: A file that cannot be decoded: `"raise"`; `"skip"`: the batch is shorter; `"replace"`: another sample comes in
+            its place. `report()` lists them.
+        fallback: `"transcode"`: images that are no 8-bit Huffman JPEG (PNG, WebP, CMYK, ...) are decoded to pixels by Pillow and
+            taken through the forward DCT; None: they are errors.
+        transfer: What is sent: `"auto"`: the frequencies that matter for the picture drawn; `"all"`; or a selection, whatever
+            the picture needs.
+        target_transform: A function of a target.
+        fields: More elements of each yielded tuple: `"path"` (list of str), `"index"` (int64 `[B]`).
+        backend: `"native"`.
+        truncated: `"error"`, or `"keep"`: what came of a cut file counts as the image.
+        limits: Bounds on what is accepted.
+        cfg: A model's `cfg`: its channels, where `channels` is not given.
+        dtype: Of x.
+        memory_format: Of x.
+        generator: A `torch.Generator`: its initial seed is taken as `seed`.
+        pin_memory: Accepted; batches are always sent from page-locked memory.
+        persistent_workers: Accepted; threads and buffers are always kept.
+        collate_fn: As all of the following, not taken: TypeError says what to do instead.
+        worker_init_fn: Not taken.
+        multiprocessing_context: Not taken.
+        timeout: Not taken.
+
+    Attributes:
+        classes: Names of the classes by target, or None.
+
+    Example:
+        >>> from dctload import DCTLoader, transforms as T
+        >>> crop = T.Compose([T.RandomResizedCrop(448), T.RandomHorizontalFlip(), T.Normalize("imagenet")])
+        >>> loader = DCTLoader("imagenet/train", batch_size=256, shuffle=True, transform=crop, device="cuda")  # doctest: +SKIP
+        >>> for x, target in loader: ...  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        channels: str | ChannelSelection | None = None,
+        transform: Compose | Transform | Sequence[Transform] | None = None,
+        output: str = "dct",
+        device: str | torch.device = "cpu",
+        num_workers: int | None = None,
+        drop_last: bool = False,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        prefetch_factor: int = 2,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        on_error: str = "raise",
+        fallback: str | None = None,
+        transfer: str | ChannelSelection = "auto",
+        target_transform: Callable[[Any], Any] | None = None,
+        fields: Sequence[str] = (),
+        backend: str = "native",
+        truncated: str = "error",
+        limits: Limits | None = None,
+        cfg: Any = None,
+        dtype: torch.dtype = torch.float32,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        generator: torch.Generator | None = None,
+        pin_memory: bool = True,
+        persistent_workers: bool = True,
+        collate_fn: None = None,
+        worker_init_fn: None = None,
+        multiprocessing_context: None = None,
+        timeout: None = None,
+    ) -> None:
+        given = {
+            "collate_fn": collate_fn,
+            "worker_init_fn": worker_init_fn,
+            "multiprocessing_context": multiprocessing_context,
+            "timeout": timeout,
+        }
+        for name, value in given.items():
+            if value:
+                raise TypeError(f"DCTLoader takes no {name}: {_INSTEAD[name]}")
+        _one_of("on_error", on_error, ("raise", "skip", "replace"))
+        _one_of("fallback", fallback, (None, "transcode"))
+        _one_of("backend", backend, ("native",))
+        keeps_truncated(truncated)
+        for field in fields:
+            _one_of("a field", field, _FIELDS)
+        if channels is None:
+            channels = "24s" if cfg is None else cfg.channels
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype is a floating-point type, not {dtype}")
+        if prefetch_factor < 1:
+            raise ValueError(f"prefetch_factor is 1 or more, not {prefetch_factor}")
+        workers = _cores() if num_workers is None else operator.index(num_workers)
+        if workers < 0:
+            raise ValueError(f"num_workers is 0 or more, not {num_workers}")
+
+        self._source = open_source(source)
+        self.classes = self._source.classes
+        if rank is None and world_size is None and (sampler is not None or batch_sampler is not None):
+            rank, world_size = 0, 1  # whoever gives a sampler has split it: Lightning and Accelerate do
+        rank, world_size = _ranks(rank, world_size)
+        self._order = EpochOrder(
+            len(self._source),
+            batch_size,
+            shuffle,
+            seed if generator is None else generator.initial_seed(),
+            drop_last,
+            rank,
+            world_size,
+            sampler,
+            batch_sampler,
+        )
+        self._settings = Settings(
+            Compose.of(transform),
+            ChannelSelection.parse(channels),
+            checked_output(output),
+            transfer if transfer in ("auto", "all") else ChannelSelection.parse(transfer),
+            self._order.seed,
+            on_error,
+            fallback,
+            truncated,
+            limits,
+        )
+        self.device = torch.device(device)
+        self._fields, self._target_transform = tuple(fields), target_transform
+        self._ahead = prefetch_factor if workers else 0
+        self._statistics = LoaderStatistics()
+        self._reports: dict[int, JPEGError] = {}
+        self._host = HostStage(self._source, self._settings, Extractor(max(workers, 1)), self._statistics, self._reports.setdefault)
+        self._device_stage = DeviceStage(
+            self.device,
+            self._settings,
+            self._statistics,
+            planned=transform is not None or output == "rgb",
+            dtype=dtype,
+            memory_format=memory_format,
+            num_threads=max(workers, 1),
+        )
+        self._epoch, self._position = 0, 0  # of the next iteration
+        self._iterations: weakref.WeakSet[_Iteration] = weakref.WeakSet()
+        self._latest: _Progress | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch on this rank."""
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The next epoch's batches; after `load_state_dict`, what is left of its epoch."""
+        if self._closed:
+            raise RuntimeError("the loader is closed; make a new one")
+        iteration = _Iteration(self, self._epoch, self._position)
+        self._iterations.add(iteration)
+        self._latest = iteration.progress
+        self._epoch, self._position = self._epoch + 1, 0
+        return iteration
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next iteration this epoch: its order and its random numbers."""
+        if operator.index(epoch) < 0:
+            raise ValueError(f"epoch is 0 or more, not {epoch}")
+        if epoch != self._epoch:  # the position of a state that was loaded is one of its own epoch
+            self._epoch, self._position = epoch, 0
+            self._latest = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the latest iteration stands: which epoch, and how many samples of it were handed out, over all ranks."""
+        if self._latest is not None and not self._latest.finished:
+            return self._order.state_dict(self._latest.epoch, self._latest.position)
+        return self._order.state_dict(self._epoch, self._position)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Makes the next iteration go on where `state_dict` stood, on any number of ranks.
+
+        Raises:
+            ValueError: The state is of another source, seed or order.
+        """
+        self._epoch, self._position = self._order.position_of(state)
+        self._latest = None
+
+    def stats(self) -> dict[str, Any]:
+        """Where the time went since the loader was made: seconds by stage, samples, bytes read and sent."""
+        return self._statistics.as_dict()
+
+    def report(self) -> list[JPEGError]:
+        """Files that could not be decoded so far, each once, with `.source` and `.code`."""
+        return [self._reports[index] for index in sorted(self._reports)]
+
+    def close(self) -> None:
+        """Ends all iterations and their threads."""
+        self._closed = True
+        for iteration in list(self._iterations):
+            iteration.close()
+
+    def __enter__(self) -> DCTLoader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        kept = self._settings.channels
+        what = "rgb" if self._settings.output == "rgb" else f"{len(kept)} channels"
+        return f"DCTLoader({len(self._source)} samples, {len(self)} batches of {self._order.batch_size}, {what}, on {self.device})"
+
+
+@dataclass(eq=False)
+class _Progress:
+    """How far an iteration has come; outlives it."""
+
+    epoch: int
+    position: int
+    finished: bool = False
+
+
+class _Iteration:
+    """An epoch, or the rest of one, as an iterator."""
+
+    def __init__(self, loader: DCTLoader, epoch: int, start: int) -> None:
+        self._plan = loader._order.plan(epoch, start)
+        self.progress = _Progress(epoch, start)
+        self._taken = 0
+        self._fields, self._source, self._statistics = loader._fields, loader._source, loader._statistics
+        self._run = Run(
+            self._plan,
+            loader._source,
+            loader._host,
+            loader._device_stage,
+            loader._statistics,
+            loader._target_transform,
+            loader._ahead,
+        )
+        # Also at interpreter exit, while the threads can still end.
+        self.close = weakref.finalize(self, self._run.stop)
+
+    def __iter__(self) -> _Iteration:
+        return self
+
+    def __len__(self) -> int:
+        """Batches that are still to come."""
+        return len(self._plan) - self._taken
+
+    def __next__(self) -> Any:
+        try:
+            delivered = self._run.take()
+        except BaseException:
+            self.close()
+            raise
+        if delivered is None:
+            self.progress.finished = self._taken == len(self._plan)
+            self.close()
+            raise StopIteration
+        self._taken += 1
+        self.progress.position = self._plan.position_after(self._taken)
+        self._statistics.count(samples=len(delivered.prepared.indices), batches=1)
+        indices = delivered.prepared.indices
+        extra = {
+            "path": lambda: [self._source.name(i) for i in indices.tolist()],
+            "index": lambda: torch.from_numpy(indices.copy()),
+        }
+        return (delivered.x, delivered.targets, *(extra[name]() for name in self._fields))
+
+
+def _one_of(what: str, value: Any, allowed: Sequence[Any]) -> None:
+    if value not in allowed:
+        words = ", ".join(repr(word) for word in allowed)
+        raise ValueError(f"{what} is {'one of ' if len(allowed) > 1 else ''}{words}, not {value!r}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    if (rank is None) != (world_size is None):
+        raise ValueError("rank and world_size go together")
+    if rank is not None and world_size is not None:
+        return rank, world_size
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
