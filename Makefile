@@ -6,7 +6,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 # Rooms that the acceptance checks beside the clone must find, where these checks are there.
 CHECKS ?= ../shared/checks
-CHECK_ROOMS ?= core
+CHECK_ROOMS ?= core,loader
 # make's own default is g++; a machine may have another compiler only.
 ifeq ($(origin CXX),default)
   CXX := $(firstword $(foreach name,c++ g++ clang++,$(if $(shell command -v $(name) 2>/dev/null),$(name))) g++)
@@ -39,7 +39,7 @@ $(MADE)/venv:
 	@mkdir -p $(MADE) && touch $@
 
 CONFIG := setup.py pyproject.toml constraints.txt
-SOURCES := $(wildcard csrc/core/*.cc csrc/core/*.h csrc/python/*.cc csrc/python/*.h) csrc/avx2.flags
+SOURCES := $(wildcard csrc/core/*.cc csrc/core/*.h csrc/ops/*.cc csrc/ops/*.h csrc/python/*.cc csrc/python/*.h) csrc/avx2.flags
 
 # Installs when the configuration changed, compiles what changed when only C++ did.
 $(MADE)/package: $(CONFIG) $(SOURCES) | $(MADE)/venv
@@ -49,6 +49,14 @@ $(MADE)/package: $(CONFIG) $(SOURCES) | $(MADE)/venv
 	  echo "compiling what changed in csrc"; $(SETUP) $(PY) -W ignore setup.py --quiet build_ext --inplace)
 	@touch $@
 
+# torch before all that asks for it: of PyTorch's own indexes a CUDA or CPU build can be chosen, make TORCH_ARGS="--index-url ...".
+TORCH_ARGS ?=
+$(MADE)/torch: constraints.txt | $(MADE)/venv
+	@echo "installing torch"
+	@$(PIP_INSTALL) $(TORCH_ARGS) torch
+	@$(PY) -W ignore -c 'import torch; print("torch", torch.__version__)'
+	@touch $@
+
 # An extra of pyproject.toml: its packages alone, without building dctload once more.
 $(MADE)/extra-%: pyproject.toml constraints.txt | $(MADE)/package
 	@echo "installing what '$*' needs"
@@ -56,7 +64,7 @@ $(MADE)/extra-%: pyproject.toml constraints.txt | $(MADE)/package
 	@$(PIP_INSTALL) --requirement $@.txt
 	@touch $@
 
-setup: $(MADE)/package $(MADE)/extra-test $(MADE)/extra-bench $(MADE)/extra-dev  ## .venv with the package and all tools of a developer
+setup: $(MADE)/package $(MADE)/torch $(MADE)/extra-test $(MADE)/extra-bench $(MADE)/extra-dev  ## .venv with the package and all tools of a developer
 
 # ------------------------------------------------------------------------------------------------- the two commands
 
@@ -68,10 +76,10 @@ demo: $(MADE)/package $(MADE)/extra-bench  ## what crosses from CPU to GPU: tabl
 
 test: test-cpp test-python test-checks  ## all tests: C++, Python, and the acceptance checks where they are there
 
-test-python: $(MADE)/package $(MADE)/extra-test  ## pytest alone
+test-python: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## pytest alone
 	$(PY) -m pytest tests $(PYTEST_ARGS)
 
-test-checks: $(MADE)/package $(MADE)/extra-test
+test-checks: $(MADE)/package $(MADE)/torch $(MADE)/extra-test
 	@if [ -d "$(CHECKS)" ]; then \
 	  echo "DCTLOAD_CHECKS=$(CHECK_ROOMS) python -m pytest $(CHECKS) -q"; \
 	  DCTLOAD_CHECKS=$(CHECK_ROOMS) $(PY) -m pytest $(CHECKS) -q -p no:cacheprovider; \
@@ -83,24 +91,25 @@ test-checks: $(MADE)/package $(MADE)/extra-test
 SANITIZE ?=
 BUILD := build/cpp$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 # Not -I: a header of ours must never stand in for a system header of the same name.
-CPPFLAGS_CORE := -std=c++20 -iquote csrc/core -pthread -Wall -Wextra -Wshadow
+CPPFLAGS_CORE := -std=c++20 -iquote csrc/core -iquote csrc/ops -pthread -Wall -Wextra -Wshadow
 CXXFLAGS ?= -O2
 CXXFLAGS_CORE := $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all,$(CXXFLAGS))
 X86_64 := $(filter x86_64 amd64,$(shell uname -m))
 
-CORE_OBJECTS := $(patsubst csrc/core/%.cc,$(BUILD)/core/%.o,$(wildcard csrc/core/*.cc))
+CORE_OBJECTS := $(patsubst csrc/%.cc,$(BUILD)/%.o,$(wildcard csrc/core/*.cc))
+OPS_OBJECTS := $(patsubst csrc/%.cc,$(BUILD)/%.o,$(wildcard csrc/ops/*.cc))
 CPP_TESTS ?= $(patsubst csrc/tests/%.cc,%,$(wildcard csrc/tests/*_test.cc))
 FUZZ_TARGETS ?= $(patsubst csrc/fuzz/%.cc,%,$(wildcard csrc/fuzz/fuzz_*.cc))
 TEST_PROGRAMS := $(CPP_TESTS:%=$(BUILD)/tests/%)
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
 
-$(BUILD)/core/%.o: csrc/core/%.cc csrc/avx2.flags Makefile
+$(CORE_OBJECTS) $(OPS_OBJECTS): $(BUILD)/%.o: csrc/%.cc csrc/avx2.flags Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) $(if $(X86_64),$(if $(filter %_avx2.cc,$<),@csrc/avx2.flags)) -MMD -MP -c $< -o $@
 
-$(TEST_PROGRAMS): $(BUILD)/tests/%: csrc/tests/%.cc $(CORE_OBJECTS)
+$(TEST_PROGRAMS): $(BUILD)/tests/%: csrc/tests/%.cc $(CORE_OBJECTS) $(OPS_OBJECTS)
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) -MMD -MP $< $(CORE_OBJECTS) -o $@
+	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) -MMD -MP $< $(OPS_OBJECTS) $(CORE_OBJECTS) -o $@
 
 $(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: csrc/fuzz/%.cc $(CORE_OBJECTS)
 	@mkdir -p $(@D)
@@ -110,7 +119,7 @@ $(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: csrc/fuzz/%.cc $(CORE_OBJECTS)
 cpp-programs: $(TEST_PROGRAMS)
 fuzz-programs: $(FUZZ_PROGRAMS)
 
--include $(wildcard $(BUILD)/core/*.d $(BUILD)/tests/*.d $(BUILD)/fuzz/*.d)
+-include $(wildcard $(BUILD)/core/*.d $(BUILD)/ops/*.d $(BUILD)/tests/*.d $(BUILD)/fuzz/*.d)
 
 test-cpp: $(MADE)/venv  ## the C++ tests alone
 	@$(MAKE) --no-print-directory -j$(JOBS) cpp-programs
@@ -125,8 +134,8 @@ bench: $(MADE)/package $(MADE)/extra-bench $(MADE)/extra-rivals  ## every benchm
 
 # ------------------------------------------------------------------------------------------------- lint and types
 
-CPP_FILES = $(wildcard csrc/core/*.cc csrc/core/*.h csrc/python/*.cc csrc/python/*.h csrc/tests/*.cc csrc/tests/*.h csrc/fuzz/*.cc)
-TIDY_FILES = $(wildcard csrc/core/*.cc)
+CPP_FILES = $(wildcard csrc/core/*.cc csrc/core/*.h csrc/ops/*.cc csrc/ops/*.h csrc/python/*.cc csrc/python/*.h csrc/tests/*.cc csrc/tests/*.h csrc/fuzz/*.cc)
+TIDY_FILES = $(wildcard csrc/core/*.cc csrc/ops/*.cc)
 PACKAGE_TREE := build/package
 
 # What a wheel would hold of Python, as one tree: mypy and import-linter do not see dctload.models in the clone.
@@ -144,7 +153,7 @@ lint-cpp: $(MADE)/extra-dev
 	$(VENV)/bin/clang-format --dry-run -Werror $(CPP_FILES)
 
 lint-tidy: $(MADE)/extra-dev
-	@echo "clang-tidy csrc/core"
+	@echo "clang-tidy csrc/core csrc/ops"
 	@printf '%s\n' $(filter-out %_avx2.cc,$(TIDY_FILES)) | xargs -P $(JOBS) -I{} $(VENV)/bin/clang-tidy --quiet {} -- $(CPPFLAGS_CORE)
 	@$(if $(X86_64),printf '%s\n' $(filter %_avx2.cc,$(TIDY_FILES)) | \
 	  xargs -P $(JOBS) -I{} $(VENV)/bin/clang-tidy --quiet {} -- $(CPPFLAGS_CORE) $(shell cat csrc/avx2.flags))
@@ -153,7 +162,7 @@ lint-imports: $(MADE)/extra-dev package-tree
 	cd $(PACKAGE_TREE) && $(CURDIR)/$(VENV)/bin/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 
 # Allowed: type aliases, which the stub alone has, and pybind11's metaclass; members of classes are compared.
-types: $(MADE)/extra-dev package-tree  ## mypy strict on dctload and dctload.models, and the stub against the module
+types: $(MADE)/torch $(MADE)/extra-dev package-tree  ## mypy strict on dctload and dctload.models, and the stub against the module
 	cd $(PACKAGE_TREE) && $(CURDIR)/$(PY) -m mypy --config-file $(CURDIR)/pyproject.toml -p dctload
 	@sed -nE 's/^([A-Za-z]+): TypeAlias.*|^class ([A-Za-z]+).*/dctload._core.\1\2/p' dctload/_core.pyi > build/stub-allowlist
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist build/stub-allowlist --ignore-unused-allowlist dctload._core
@@ -165,7 +174,7 @@ ASAN := build/asan
 ASAN_TESTS ?= tests
 ASAN_RUNTIME = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
 
-asan: $(MADE)/package $(MADE)/extra-test  ## C++ and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
+asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 	@case "$$($(CXX) --version)" in *clang*) echo "make: the recipe is gcc's: make asan CXX=g++" >&2; exit 1;; esac
 	@test -e "$(firstword $(ASAN_RUNTIME))" || { echo "make: libasan.so is missing (Debian, Ubuntu: it comes with g++; Fedora: dnf install libasan libubsan)" >&2; exit 1; }
 	@$(MAKE) --no-print-directory test-cpp SANITIZE=address,undefined

@@ -16,12 +16,12 @@ if os.name == "nt":
     sys.exit("dctload does not build on Windows yet: the core is written for gcc and clang. WSL works.")
 
 SANITIZE = os.environ.get("DCTLOAD_SANITIZE", "")
-SOURCES = sorted(glob("csrc/core/*.cc") + glob("csrc/python/*.cc"))
+SOURCES = sorted(glob("csrc/core/*.cc") + glob("csrc/ops/*.cc") + glob("csrc/python/*.cc"))
 HEADERS = [*sorted(glob("csrc/**/*.h", recursive=True)), "csrc/avx2.flags", "setup.py"]
 X86_64 = sysconfig.get_platform().endswith("x86_64")
 
 # Not -I: a header of ours must never stand in for a system header of the same name.
-compile_args = ["-O3", "-Wall", "-Wextra", "-pthread", "-iquote", "csrc/core"]
+compile_args = ["-O3", "-Wall", "-Wextra", "-pthread", "-iquote", "csrc/core", "-iquote", "csrc/ops"]
 link_args = ["-pthread"]
 if SANITIZE:
     compile_args += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
@@ -72,7 +72,7 @@ with ParallelCompile("DCTLOAD_BUILD_JOBS", max=os.cpu_count() or 1, needs_recomp
             *(f"dctload.models.{name}" for name in find_packages("models")),
         ],
         package_dir={"dctload": "dctload", "dctload.models": "models"},
-        package_data={"": ["py.typed", "*.pyi"]},
+        package_data={"": ["py.typed", "*.pyi", "presets/*.json"]},
         ext_modules=[core],
         cmdclass={"build_ext": BuildExt},
     )

@@ -17,7 +17,8 @@ if importlib.util.find_spec("dctload._core") is None:  # without this, Python wo
 from dctload.channels import ChannelSelection
 from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG, WireError
 from dctload.jpeg import Box, Component, Header, JPEGCoefficients, Limits, cpu_level, read_coefficients, read_header
-from dctload.packed import Extractor, PackedBatch, extract, pack, packed_bound, unpack_reference
+from dctload.packed import Extractor, OpenImages, PackedBatch, extract, unpack_reference
+from dctload.packing import pack, packed_bound
 
 __all__ = [
     "Box",
@@ -29,6 +30,7 @@ __all__ = [
     "JPEGError",
     "LimitExceeded",
     "Limits",
+    "OpenImages",
     "PackedBatch",
     "UnsupportedJPEG",
     "WireError",
@@ -44,7 +46,11 @@ __all__ = [
 __version__: str
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> object:
+    if name == "DCTLoader":  # needs torch, the names above do not
+        from dctload.data import DCTLoader
+
+        return DCTLoader
     if name == "__version__":  # pyproject.toml has it; looking it up costs more than the rest of the import
         from importlib.metadata import PackageNotFoundError, version
 

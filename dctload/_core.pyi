@@ -26,8 +26,8 @@ DecodedImage: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], Planes, int, 
 UnpackedImage: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], Planes, int, int]
 # header, region, masks by component, status, valid_mcus
 Description: TypeAlias = tuple[HeaderFacts, Box, tuple[int, ...], int, int]
+Decoded: TypeAlias = tuple[int, int | None]  # bytes of the batch, the first image that failed
 RecordFacts: TypeAlias = tuple[int, int, int, int, int]  # offset, bytes, status, error code, error offset
-Outcome: TypeAlias = tuple[Result, int, Result, int, int]  # result, status, loss, valid_mcus, warnings
 
 CODES: tuple[tuple[str, str, str, bool, bool], ...]  # name, text, remedy, is_unsupported, is_limit; by number
 FORMATS: tuple[str, ...]
@@ -61,21 +61,36 @@ def decode(
     source: Buffer, selection: Masks, box: Box | None, limits: Limits, keep_truncated: bool
 ) -> tuple[Result, DecodedImage | None]: ...
 
+class OpenBatch:
+    # int64 [10, B]: code, width, height, orientation, process, color, num_components, detail, offset, file bytes;
+    # int64 [2, B, 4]: h, v
+    def headers(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+    def bytes(self, i: int) -> bytes: ...
+
 class BatchExtractor:
     def __init__(self, num_threads: int) -> None: ...
     @property
     def num_threads(self) -> int: ...
+    # A source that is a str is a path. Masks are one for all or uint64 [B, 3], boxes int64 [B, 4] with a height of 0 for all of it.
+    def open(self, sources: Sequence[Buffer | str], limits: Limits) -> OpenBatch: ...
     def decode(
         self,
-        sources: list[Buffer],
-        are_paths: Sequence[bool],
-        selections: Sequence[Masks],
-        boxes: Sequence[Box | None],
+        sources: Sequence[Buffer | str],
+        masks: Masks | NDArray[np.uint64],
+        boxes: NDArray[np.int64] | None,
         limits: Limits,
         keep_truncated: bool,
-    ) -> int: ...
-    def outcomes(self) -> list[Outcome]: ...
-    def write(self, out: Buffer) -> None: ...
+    ) -> Decoded: ...
+    def decode_open(
+        self,
+        batch: OpenBatch,
+        places: NDArray[np.int64],
+        masks: Masks | NDArray[np.uint64],
+        boxes: NDArray[np.int64] | None,
+        keep_truncated: bool,
+    ) -> Decoded: ...
+    def outcomes(self) -> NDArray[np.int64]: ...  # [B, 3], a Result a row
+    def write(self, out: Buffer) -> NDArray[np.int64]: ...  # [B, 5], RecordFacts a row
     def forget(self) -> None: ...
 
 def aligned_empty(size: int) -> NDArray[np.uint8]: ...

@@ -45,7 +45,15 @@ class Headers:
     def of(cls, headers: Sequence[Header]) -> Headers:
         """Of headers, as `read_header` gives them."""
         rows = [
-            (0, x.width, x.height, x.orientation, PROCESSES.index(x.process), COLOR_SPACES.index(x.color_space), len(x.components))
+            (
+                0,
+                x.width,
+                x.height,
+                x.orientation,
+                PROCESSES.index(x.process),
+                COLOR_SPACES.index(x.color_space),
+                len(x.components),
+            )
             for x in headers
         ]
         columns = np.array(rows, np.int64).reshape(len(rows), 7).T
@@ -65,9 +73,11 @@ class Headers:
     @cached_property
     def h_max(self) -> Int:
         """`[B]`, the largest horizontal sampling factor; 1 where there is no header."""
-        return np.maximum(self.h.max(axis=1, initial=0), 1)
+        largest: Int = np.maximum(self.h.max(axis=1, initial=0), 1)
+        return largest
 
     @cached_property
     def v_max(self) -> Int:
         """`[B]`, likewise, vertical."""
-        return np.maximum(self.v.max(axis=1, initial=0), 1)
+        largest: Int = np.maximum(self.v.max(axis=1, initial=0), 1)
+        return largest

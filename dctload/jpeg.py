@@ -7,7 +7,8 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     # A path, or the bytes of a file in any contiguous buffer.
     Source: TypeAlias = str | os.PathLike[str] | Buffer
 
+_T = TypeVar("_T")
 PROCESSES = ("baseline", "extended", "progressive")
 COLOR_SPACES = ("unknown", "gray", "ycbcr", "rgb", "cmyk", "ycck")
 MAX_COMPONENTS = 4
@@ -70,6 +72,12 @@ class Limits:
         for name in ("pixels", "components", "scans", "bytes"):
             if whole_number(getattr(self, name), f"Limits({name}=...)") < 0:
                 raise ValueError(f"Limits({name}=...) is a count, not {getattr(self, name)}")
+
+    @cached_property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Pixels, components, scans and bytes in the core's integers; more than they hold is as good as no bound."""
+        wide, narrow = 2**64 - 1, 2**32 - 1
+        return min(self.pixels, wide), min(self.components, narrow), min(self.scans, narrow), min(self.bytes, wide)
 
 
 _DEFAULT_LIMITS = Limits()
@@ -133,6 +141,16 @@ class Header:
     restart_interval: int
     num_mcus: int
     components: tuple[Component, ...]
+
+    if not TYPE_CHECKING:  # what the fields are stands above
+
+        def __getattr__(self, name: str) -> Any:
+            """`components` of a header from the core, made when they are first asked for: few callers want them."""
+            facts = self.__dict__.get("_component_facts")
+            if name != "components" or facts is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            components = self.__dict__["components"] = tuple(Component(*c) for c in facts)
+            return components
 
     @property
     def h_max(self) -> int:
@@ -260,18 +278,19 @@ def read_coefficients(
             raise outside_error(box, read_header(data, limits=limits), source=name)
         raise _error(result, name)
     facts, covered, masks, planes, status, loss, valid_mcus, warnings = image
-    texts = warning_texts(warnings)
+    texts = warning_texts(warnings) if warnings else ()
     if loss[0]:
         texts = (f"byte {loss[2]}: {_core.CODES[loss[0]][1]}", *texts)
-    return JPEGCoefficients(
-        planes,
-        selection,
-        header_from_facts(facts),
-        Box(*covered),
-        _STATUSES[status],
-        texts,
-        valid_mcus,
-        tuple(frequencies_of(mask) for mask in masks),
+    return _made(
+        JPEGCoefficients,
+        planes=planes,
+        channels=selection,
+        header=header_from_facts(facts),
+        region=Box._make(covered),
+        status=_STATUSES[status],
+        warnings=texts,
+        valid_mcus=valid_mcus,
+        frequencies=tuple([frequencies_of(mask) for mask in masks]),
     )
 
 
@@ -304,16 +323,17 @@ def status_name(number: int) -> str:
 def header_from_facts(facts: _core.HeaderFacts) -> Header:
     """A Header of the core's plain facts."""
     width, height, precision, orientation, process, color, restart_interval, num_mcus, components = facts
-    return Header(
-        width,
-        height,
-        precision,
-        orientation,
-        PROCESSES[process],
-        COLOR_SPACES[color],
-        restart_interval,
-        num_mcus,
-        tuple(Component(*c) for c in components),
+    return _made(
+        Header,
+        width=width,
+        height=height,
+        precision=precision,
+        orientation=orientation,
+        process=PROCESSES[process],
+        color_space=COLOR_SPACES[color],
+        restart_interval=restart_interval,
+        num_mcus=num_mcus,
+        _component_facts=components,
     )
 
 
@@ -333,10 +353,8 @@ def facts_from_header(header: Header) -> _core.HeaderFacts:
 
 
 def limits_tuple(limits: Limits | None) -> tuple[int, int, int, int]:
-    """The core's form of limits; more than its integers hold is as good as no bound."""
-    chosen = _checked_limits(limits)
-    wide, narrow = 2**64 - 1, 2**32 - 1
-    return min(chosen.pixels, wide), min(chosen.components, narrow), min(chosen.scans, narrow), min(chosen.bytes, wide)
+    """The core's form of limits, of the default ones for None."""
+    return _checked_limits(limits).bounds
 
 
 def keeps_truncated(truncated: str) -> bool:
@@ -399,6 +417,13 @@ def _checked_limits(limits: Limits | None) -> Limits:
     return limits or _DEFAULT_LIMITS
 
 
+def _made(cls: type[_T], **facts: Any) -> _T:
+    """A frozen dataclass of fields that the core has made: its own `__init__` sets them one by one, in twice the time."""
+    made = object.__new__(cls)
+    made.__dict__.update(facts)
+    return made
+
+
 def _error(result: _core.Result, name: str | None) -> JPEGError:
     code, detail, offset = result
     return error_from_code(code, offset=offset, detail=detail, source=name)
@@ -406,6 +431,8 @@ def _error(result: _core.Result, name: str | None) -> JPEGError:
 
 def _load(source: Source, limits: Limits) -> tuple[Buffer, str | None]:
     """The bytes of a source and its name. A file beyond `limits.bytes` is not read."""
+    if isinstance(source, bytes):
+        return source, None
     if not isinstance(source, (str, os.PathLike)):
         return checked_buffer(source, "source"), None
     name = os.fspath(source)

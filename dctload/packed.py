@@ -9,44 +9,52 @@ from __future__ import annotations
 import operator
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dctload import _core
+from dctload._arguments import (
+    as_uint8,
+    box_list,
+    box_table,
+    checked_boxes,
+    checked_bytes,
+    checked_masks,
+    checked_out,
+    checked_places,
+    listed,
+    selection_list,
+    selection_masks,
+    source_list,
+)
 from dctload.channels import ChannelSelection
 from dctload.errors import JPEGError, code_name, error_from_code, wire_error
+from dctload.headers import Headers
 from dctload.jpeg import (
     Box,
     Header,
     JPEGCoefficients,
     Limits,
-    box_tuple,
-    checked_buffer,
     coefficients_from_record,
-    facts_from_header,
     header_from_facts,
     keeps_truncated,
     limits_tuple,
     outside_error,
     read_header,
-    source_name,
     status_name,
     whole_number,
 )
+from dctload.packing import pack as pack
+from dctload.packing import packed_bound as packed_bound
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
+    from dctload._arguments import Channels, Region
     from dctload._core import Buffer
     from dctload.jpeg import Source
 
-    Channels: TypeAlias = str | ChannelSelection
-    Region: TypeAlias = Sequence[int]
-
-_T = TypeVar("_T")
 _MOST_THREADS = 4096
 
 
@@ -72,19 +80,19 @@ class PackedBatch:
     def __init__(
         self,
         buffer: NDArray[np.uint8],
-        records: Sequence[_core.RecordFacts],
+        records: Sequence[_core.RecordFacts] | NDArray[np.int64],
         *,
         channels: ChannelSelection | list[ChannelSelection] | None = None,
         sources: Sequence[str | None] | None = None,
-        details: Sequence[int] | None = None,
+        details: NDArray[np.int64] | None = None,
     ) -> None:
         """Of bytes that have been checked; use `extract`, `join` or `from_buffer`."""
         self.buffer = buffer
         self.channels = channels
-        self.status = tuple(
-            code_name(code) if status == _core.STATUS_FAILED else status_name(status) for _, _, status, code, _ in records
-        )
-        self._records = tuple(records)
+        if not isinstance(records, np.ndarray):
+            records = np.array(records, np.int64).reshape(-1, 5)
+        self._records = records  # int64 [images, 5], rows as _core.RecordFacts
+        self.status = _status_names(self._records)
         self._sources = sources
         self._details = details
 
@@ -99,7 +107,7 @@ class PackedBatch:
         Raises:
             WireError: Anything is wrong: sizes, checksums, ranges, directory.
         """
-        batch = _as_uint8(_checked_bytes(buffer, "buffer"))
+        batch = as_uint8(checked_bytes(buffer, "buffer"))
         return cls(batch, _checked(batch, deep))
 
     @classmethod
@@ -111,7 +119,7 @@ class PackedBatch:
         """
         if isinstance(images, (bytes, bytearray, memoryview, np.ndarray)):
             raise TypeError("join takes a list of image bytes, not the bytes of one; write [image_bytes]")
-        records = [_checked_bytes(image, f"images[{i}]") for i, image in enumerate(_items(images, "images"))]
+        records = [checked_bytes(image, f"images[{i}]") for i, image in enumerate(listed(images, "images"))]
         fault, batch = _core.join(records)
         if fault is not None or batch is None:
             raise wire_error(fault or ("batch", 0, -1), "image bytes")
@@ -125,22 +133,27 @@ class PackedBatch:
         """Bytes of the whole batch, directory and padding included."""
         return int(self.buffer.nbytes)
 
+    @property
+    def failed(self) -> int:
+        """How many images have no coefficients."""
+        return int(np.count_nonzero(self._records[:, 2] == _core.STATUS_FAILED))
+
     def error(self, i: int) -> JPEGError | None:
         """Why image `i` has no coefficients, or None if it has some.
 
         After `from_buffer` and `join` the error has its code, offset and index, but no source.
         """
         i = self._place(i)
-        _, _, status, code, offset = self._records[i]
+        _, _, status, code, offset = self._records[i].tolist()
         if status != _core.STATUS_FAILED:
             return None
-        detail = self._details[i] if self._details is not None else None
+        detail = int(self._details[i]) if self._details is not None else None
         source = self._sources[i] if self._sources is not None else None
         return error_from_code(code, offset=offset, detail=detail, index=i, source=source)
 
     def image_bytes(self, i: int) -> memoryview:
         """The record of image `i`: the unit that is stored, sent and joined again. A view of the batch, read-only."""
-        offset, nbytes, *_ = self._records[self._place(i)]
+        offset, nbytes = self._records[self._place(i), :2].tolist()
         return memoryview(cast("bytes", self.buffer))[offset : offset + nbytes].toreadonly()
 
     def header(self, i: int) -> Header | None:
@@ -165,7 +178,7 @@ class PackedBatch:
         Raises:
             ValueError: A channel asked for is not in the batch.
         """
-        selections, kept = _selections(channels, len(self))
+        selections, kept = selection_list(channels, len(self))
         fault, refused, batch = _core.select(self.buffer, [s.masks for s in selections])
         if refused is not None:
             raise ValueError(self._missing(refused, selections[refused]))
@@ -183,7 +196,7 @@ class PackedBatch:
         Raises:
             ValueError: A region does not touch what its image's record covers.
         """
-        boxes = _boxes(regions, len(self))
+        boxes = box_list(regions, len(self))
         fault, refused, batch = _core.cut(self.buffer, boxes)
         if refused is not None:
             box, header, own = boxes[refused], self.header(refused), self.region(refused)
@@ -271,39 +284,199 @@ class Extractor:
         limits: Limits | None = None,
     ) -> PackedBatch:
         """As the function `extract`, with this object's threads."""
-        items = _source_list(sources)
-        selections, kept = _selections(channels, len(items))
-        boxes = _boxes(regions, len(items))
+        data, names = source_list(sources)
+        masks, kept = selection_masks(channels, len(data))
+        boxes = box_table(regions, len(data))
+        bounds, keep = limits_tuple(limits), keeps_truncated(truncated)
+
+        def decode() -> _core.Decoded:
+            return self._core.decode(data, masks, boxes, bounds, keep)
+
+        def error(i: int, outcome: _core.Result) -> Exception:
+            box = None if boxes is None else boxes[i]
+            return _batch_error(data[i], names[i], box, limits, outcome, i)
+
+        return self._packed(decode, error, names, kept, on_error, out)
+
+    def open(self, sources: Iterable[Source], *, limits: Limits | None = None) -> OpenImages:
+        """Files in memory and their headers: what is wanted of each image may then depend on what its header says.
+
+        Args:
+            sources: Paths or buffers, in any mixture. Buffers must stay unchanged while the result is open.
+            limits: Bounds on what is accepted, here and in `OpenImages.extract`.
+
+        Returns:
+            The images, with an error for each that cannot be opened or has no readable header: nothing is raised for a
+            file's sake.
+
+        Example:
+            >>> extractor = Extractor()
+            >>> with extractor.open(["a.jpg", "b.jpg"]) as images:  # doctest: +SKIP
+            ...     masks = np.full((2, 3), 0x01, np.uint64)
+            ...     masks[images.headers.width > 256] = ChannelSelection.parse("24s").masks
+            ...     batch = images.extract(masks, on_error="mark")
+        """
+        data, names = source_list(sources)
+        bounds = limits_tuple(limits)
+        with self._turn():
+            return OpenImages(self, self._core.open(data, bounds), names, limits)
+
+    def _turn(self) -> threading.Lock:
+        """The lock; in a forked child a new one, as a thread of the parent may have held it."""
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        return self._lock
+
+    def _packed(
+        self,
+        decode: Callable[[], _core.Decoded],
+        error: Callable[[int, _core.Result], Exception],
+        names: Sequence[str | None],
+        kept: ChannelSelection | list[ChannelSelection] | None,
+        on_error: str,
+        out: Buffer | Callable[[int], Buffer] | None,
+    ) -> PackedBatch:
+        """The batch that `decode` leaves in the core; `error` says what to raise for its image i."""
         if on_error not in ("raise", "mark"):
             raise ValueError(f'on_error is "raise" or "mark", not {on_error!r}')
-        keep = keeps_truncated(truncated)
-        target = None if out is None else _checked_out(out)
-        names = [source_name(item) for item in items]
-        if self._pid != os.getpid():  # the lock may have been held by a thread of the parent
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        with self._lock:
+        target = None if out is None or callable(out) else checked_out(out)
+        with self._turn():
             try:
-                data = [_core_source(item) for item in items]
-                masks, are_paths = [s.masks for s in selections], [name is not None for name in names]
-                total = self._core.decode(data, are_paths, masks, boxes, limits_tuple(limits), keep)
-                outcomes = self._core.outcomes()
-                if on_error == "raise":
-                    for i, ((code, detail, offset), *_) in enumerate(outcomes):
-                        if code:
-                            raise _batch_error(items[i], boxes[i], limits, code, detail, offset, i)
-                if target is None:
+                total, failed = decode()
+                outcomes = None if failed is None else self._core.outcomes()
+                if failed is not None and outcomes is not None and on_error == "raise":
+                    raise error(failed, tuple(outcomes[failed].tolist()))
+                if callable(out):
+                    target = checked_out(out(total))
+                elif target is None:
                     target = _core.aligned_empty(total)
-                elif target.nbytes < total:
+                if target.nbytes < total:
                     raise ValueError(
                         f"out holds {target.nbytes} bytes, this batch needs {total}; pass a larger buffer: packed_bound says "
                         "beforehand what is enough"
                     )
-                self._core.write(target)
+                records = self._core.write(target)
             finally:
                 self._core.forget()
-        batch = target[:total]
-        records, details = _core.records_of_own(batch), [outcome[0][1] for outcome in outcomes]
-        return PackedBatch(batch, records, channels=kept, sources=names, details=details)
+        details = None if outcomes is None else outcomes[:, 1]
+        return PackedBatch(target[:total], records, channels=kept, sources=names, details=details)
+
+
+class OpenImages:
+    """Files in memory with their headers, from `Extractor.open`: look at `headers`, then `extract` what is wanted.
+
+    The files stay in memory until `close`, the end of a with statement, or the end of the object; the extractor's next
+    batch uses the memory again. Several may be open at a time. Calls of one extractor wait for one another, from whatever
+    thread they come.
+
+    Attributes:
+        headers: One row an image; `headers.code` is not 0 where an image has no header.
+        nbytes: Of all the files.
+    """
+
+    headers: Headers
+    nbytes: int
+
+    def __init__(self, extractor: Extractor, opened: _core.OpenBatch, names: Sequence[str | None], limits: Limits | None) -> None:
+        """Of files that the core has opened; use `Extractor.open`."""
+        facts, factors = opened.headers()
+        self.headers = Headers(*facts[:7], *factors)
+        self._extractor = extractor
+        self._core: _core.OpenBatch | None = opened
+        self._names = names
+        self._limits = limits
+        self._details, self._offsets = facts[7], facts[8]
+        self.nbytes = int(facts[9].sum())
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def errors(self) -> dict[int, JPEGError]:
+        """By place, why an image has no header; `.source` and `.index` are set."""
+        return {i: self._error(i) for i in np.flatnonzero(self.headers.code).tolist()}
+
+    def bytes(self, i: int) -> bytes:
+        """A copy of file `i`, whatever is wrong with it; empty where it could not be read."""
+        place = operator.index(i)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"image {i} of {len(self)}")
+        return self._opened().bytes(place % len(self))
+
+    def extract(
+        self,
+        masks: ArrayLike,
+        boxes: ArrayLike | None = None,
+        *,
+        places: ArrayLike | None = None,
+        on_error: str = "raise",
+        truncated: str = "error",
+        out: Buffer | Callable[[int], Buffer] | None = None,
+        channels: ChannelSelection | list[ChannelSelection] | None = None,
+    ) -> PackedBatch:
+        """Packed coefficients: the bytes that `extract` gives for the same selections and regions.
+
+        It may be called any number of times, for other places or with other masks.
+
+        Args:
+            masks: uint64 `[B, 3]`, kept frequencies of Y, Cb and Cr as `ChannelSelection.masks`; one row for each image that
+                was opened, whether it is in `places` or not.
+            boxes: int64 `[B, 4]`, likewise: (top, left, height, width) in pixels as coded, snapped out to whole MCUs; a
+                height of 0 stands for the whole image. None: all of them whole.
+            places: int `[n]`, 0 to B - 1: which images go into the batch, in this order. None: all.
+            on_error: As for `extract`. An image without a header fails as the header did.
+            truncated: As for `extract`.
+            out: As for `extract`, or a function of the bytes needed that gives such a buffer.
+            channels: What `PackedBatch.channels` says of the batch, by place in it; the masks decide what is kept.
+
+        Raises:
+            JPEGError: An image failed and `on_error` is `"raise"`; `.index` is its place in the batch. OSError where its
+                file cannot be opened.
+            ValueError: An argument is wrong, `out` is too small, or the files are closed.
+        """
+        rows = checked_places(places, len(self))
+        kept, wanted = checked_masks(masks, len(self))[rows], checked_boxes(boxes, len(self))
+        wanted = None if wanted is None else wanted[rows]
+        keep = keeps_truncated(truncated)
+
+        def decode() -> _core.Decoded:
+            return extractor._core.decode_open(self._opened(), rows, kept, wanted, keep)
+
+        def error(i: int, outcome: _core.Result) -> Exception:
+            box, place = None if wanted is None else wanted[i], int(rows[i])
+            return _batch_error(self._opened().bytes(place), self._names[place], box, self._limits, outcome, i)
+
+        extractor, names = self._extractor, self._names
+        if places is not None:
+            names = [names[place] for place in rows.tolist()]
+        if isinstance(channels, list) and len(channels) != len(rows):
+            raise ValueError(f"channels has {len(channels)} entries for {len(rows)} images")
+        return extractor._packed(decode, error, names, channels, on_error, out)
+
+    def close(self) -> None:
+        """Lets the files go, when a call that is reading them has returned. `headers` and `errors` stay."""
+        with self._extractor._turn():
+            self._core = None
+
+    def __enter__(self) -> OpenImages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        bad = int(np.count_nonzero(self.headers.code))
+        closed = ", closed" if self._core is None else ""
+        return f"OpenImages({len(self)} images{f', {bad} without a header' if bad else ''}{closed})"
+
+    def _opened(self) -> _core.OpenBatch:
+        if self._core is None:
+            raise ValueError("the images are closed; extract before close(), or open them again")
+        return self._core
+
+    def _error(self, i: int) -> JPEGError:
+        code, detail, offset = (int(column[i]) for column in (self.headers.code, self._details, self._offsets))
+        return error_from_code(code, offset=offset, detail=detail, index=i, source=self._names[i])
 
 
 def extract(
@@ -372,73 +545,12 @@ def unpack_reference(batch: PackedBatch) -> list[JPEGCoefficients | None]:
     ]
 
 
-def packed_bound(
-    headers: Sequence[Header],
-    channels: Channels | Sequence[Channels] = "24s",
-    regions: Region | Sequence[Region | None] | None = None,
-) -> int:
-    """Bytes that a batch of these images cannot pass, whatever is in them.
-
-    Args:
-        headers: Of the images, from `read_header`.
-        channels: As for `extract`.
-        regions: As for `extract`.
-
-    Raises:
-        ValueError: A region does not touch its image.
-    """
-    items = [_checked_header(item, f"headers[{i}]") for i, item in enumerate(_items(headers, "headers"))]
-    selections, _ = _selections(channels, len(items))
-    boxes = _boxes(regions, len(items))
-    outside, nbytes = _core.bound([facts_from_header(h) for h in items], [s.masks for s in selections], boxes)
-    box = boxes[outside] if outside is not None else None
-    if outside is not None and box is not None:
-        raise outside_error(box, items[outside], index=outside)
-    return nbytes
-
-
-def pack(planes: Sequence[NDArray[np.int16]], tables: Sequence[ArrayLike], header: Header) -> bytes:
-    """The record of one image from whole planes: what `image_bytes` would give for a file that holds them.
-
-    Args:
-        planes: By component, int16 `[64, block_rows, block_cols]`, quantised, row-major frequency order.
-        tables: By component, its quantisation table `[64]`, row-major, 1..65535.
-        header: Size, sampling, colour and orientation of the image.
-
-    Raises:
-        ValueError: A shape or a table is not what the header asks for.
-        TypeError: Planes that are not int16.
-        LimitExceeded: The record would pass 2^32 - 16 bytes.
-    """
-    components = _checked_header(header, "header").components
-    if len(planes) != len(components) or len(tables) != len(components):
-        raise ValueError(f"the header has {len(components)} components, not {len(planes)} planes and {len(tables)} tables")
-    facts, arrays = [], []
-    for k, (component, plane, table) in enumerate(zip(components, planes, tables, strict=True)):
-        array, shape = np.asarray(plane), (64, component.block_rows, component.block_cols)
-        if array.dtype != np.int16:
-            raise TypeError(f"planes[{k}] is int16, not {array.dtype}")
-        if array.shape != shape:
-            raise ValueError(f"planes[{k}] has the shape {shape} by the header, not {array.shape}")
-        steps = np.asarray(table)
-        if steps.shape != (64,) or steps.dtype.kind not in "iu" or steps.min() < 1 or steps.max() > 65535:
-            raise ValueError(f"tables[{k}] is 64 integers of 1..65535")
-        arrays.append(np.ascontiguousarray(array))
-        facts.append(
-            (component.id, component.h, component.v, component.block_rows, component.block_cols, steps.astype(np.uint16))
-        )
-    (code, detail, offset), record = _core.pack(arrays, (*facts_from_header(header)[:8], tuple(facts)))
-    if code:
-        raise error_from_code(code, offset=offset, detail=detail)
-    return record
-
-
 def _restored_batch(
     data: bytes,
-    records: tuple[_core.RecordFacts, ...],
+    records: NDArray[np.int64],
     channels: ChannelSelection | list[ChannelSelection] | None,
     sources: Sequence[str | None] | None,
-    details: Sequence[int] | None,
+    details: NDArray[np.int64] | None,
 ) -> PackedBatch:
     buffer = _core.aligned_empty(len(data))
     buffer[:] = np.frombuffer(data, np.uint8)
@@ -452,119 +564,32 @@ def _checked(batch: NDArray[np.uint8], deep: bool = False) -> list[_core.RecordF
     return records
 
 
-def _as_uint8(buffer: Buffer) -> NDArray[np.uint8]:
-    view = memoryview(cast("bytes", buffer))
-    if view.nbytes == 0:
-        return np.empty(0, np.uint8)
-    return np.frombuffer(view, np.uint8)
-
-
-def _checked_out(out: Buffer) -> NDArray[np.uint8]:
-    view = memoryview(cast("bytes", _checked_bytes(out, "out")))
-    if view.readonly:
-        raise ValueError("out is read-only; pass a writable uint8 buffer")
-    if view.itemsize != 1:
-        raise ValueError(f"out holds items of {view.itemsize} bytes; pass a uint8 buffer")
-    if not view.c_contiguous:
-        raise ValueError("out is not contiguous; pass a contiguous uint8 buffer")
-    target = _as_uint8(view)
-    if target.nbytes and target.ctypes.data % _core.ALIGN:
-        raise ValueError(
-            f"out begins {target.ctypes.data % _core.ALIGN} bytes after a multiple of {_core.ALIGN}; pass a buffer whose address "
-            f"is a multiple of {_core.ALIGN}"
-        )
-    return target
-
-
-def _source_list(sources: Iterable[Source]) -> list[Source]:
-    if isinstance(sources, (str, os.PathLike)):
-        raise TypeError(f"sources is a list of images, not one path; write [{os.fspath(sources)!r}]")
-    if isinstance(sources, (bytes, bytearray, memoryview, np.ndarray)):
-        raise TypeError("sources is a list of images, not the bytes of one; write [data]")
-    items = _items(sources, "sources")
-    for i, item in enumerate(items):
-        if not isinstance(item, (str, os.PathLike, bytes)):
-            checked_buffer(item, f"sources[{i}]")
-    return items
-
-
-def _items(values: Iterable[_T], what: str) -> list[_T]:
-    """The values as a list; TypeError, with the argument's name, if there is nothing to go through."""
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{what} is a list, not {type(values).__name__}")
-    return list(values)
-
-
-def _checked_bytes(buffer: Buffer, what: str) -> Buffer:
-    try:
-        memoryview(cast("bytes", buffer)).release()
-    except TypeError:
-        raise TypeError(f"{what} is a buffer of bytes (bytes, memoryview, uint8 array), not {type(buffer).__name__}") from None
-    return buffer
-
-
-def _checked_header(header: Header, what: str) -> Header:
-    if not isinstance(header, Header):
-        raise TypeError(f"{what} is a Header, as read_header gives it, not {type(header).__name__}")
-    return header
-
-
-def _core_source(source: Source) -> Buffer:
-    """A buffer as it is, or a path as the bytes that the system takes."""
-    if not isinstance(source, (str, os.PathLike)):
-        return source
-    path = os.fsencode(source)
-    if b"\0" in path:
-        raise ValueError(f"a path holds no zero byte: {os.fspath(source)!r}")
-    return path
-
-
-def _per_image(what: str, values: Sequence[_T], count: int) -> list[_T]:
-    if len(values) != count:
-        raise ValueError(f"{what} has {len(values)} entries for {count} images; give one for all, or as many as images")
-    return list(values)
-
-
-def _selections(
-    channels: Channels | Sequence[Channels], count: int
-) -> tuple[list[ChannelSelection], ChannelSelection | list[ChannelSelection]]:
-    """One selection an image, and what the batch remembers."""
-    if isinstance(channels, (str, ChannelSelection)) or not isinstance(channels, Sequence):
-        one = ChannelSelection.parse(channels)
-        return [one] * count, one
-    many = _per_image("channels", [ChannelSelection.parse(c) for c in channels], count)
-    return many, many
-
-
-def _boxes(regions: Region | Sequence[Region | None] | None, count: int) -> list[tuple[int, int, int, int] | None]:
-    if regions is None:
-        return [None] * count
-    if not isinstance(regions, (Sequence, np.ndarray)):
-        raise TypeError(
-            f"regions is a box (top, left, height, width), or a list with a box or None an image, not {type(regions).__name__}"
-        )
-    if len(regions) == 4 and all(isinstance(number, (int, np.integer)) for number in regions):
-        return [box_tuple(cast("Sequence[int]", regions))] * count
-    return _per_image("regions", [box_tuple(box) for box in cast("Sequence[Sequence[int] | None]", regions)], count)
+def _status_names(records: NDArray[np.int64]) -> tuple[str, ...]:
+    if not any(records[:, 2].tolist()):
+        return (status_name(0),) * len(records)
+    rows = records[:, 2:4].tolist()
+    return tuple(code_name(code) if status == _core.STATUS_FAILED else status_name(status) for status, code in rows)
 
 
 def _batch_error(
-    source: Source,
-    box: tuple[int, int, int, int] | None,
+    source: Buffer | str,
+    name: str | None,
+    box: NDArray[np.int64] | None,
     limits: Limits | None,
-    code: int,
-    detail: int,
-    offset: int,
+    outcome: _core.Result,
     index: int,
 ) -> Exception:
     """What to raise for an image of a batch; more is found out here than the batch's marks can hold."""
-    name, path = code_name(code), source_name(source)
-    if name == "io_error" and path is not None:
+    number, detail, offset = outcome
+    code = code_name(number)
+    if code == "io_error" and name is not None:
         try:
-            with open(path, "rb"):  # noqa: PTH123 - the system's own error says why
+            with open(name, "rb"):  # noqa: PTH123 - the system's own error says why
                 pass
         except OSError as error:
             return error
-    if name == "region_outside" and box is not None:
-        return outside_error(box, read_header(source, limits=limits), index=index, source=path)
-    return error_from_code(code, offset=offset, detail=detail, index=index, source=path, in_batch=True)
+    if code == "region_outside" and box is not None:
+        top, left, height, width = box.tolist()
+        header = read_header(source, limits=limits)
+        return outside_error((top, left, height, width), header, index=index, source=name)
+    return error_from_code(number, offset=offset, detail=detail, index=index, source=name, in_batch=True)

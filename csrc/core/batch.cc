@@ -1,48 +1,77 @@
 #include "batch.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <deque>
-#include <new>
+#include <utility>
 #include <vector>
 
 #include "cpu.h"
 #include "crew.h"
+#include "file_store.h"
 #include "packed_image.h"
 #include "wire_io.h"
 
 namespace dctload {
+
+struct OpenFiles::Impl {
+  struct Entry {
+    std::span<const uint8_t> bytes;
+    Result result;
+    FrameFacts facts;
+  };
+  std::vector<FileStore> stores;  // one a thread
+  std::vector<Entry> entries;
+};
+
 namespace {
 
-constexpr size_t kKeepBytes = 64 << 20;  // of a file's buffer, from batch to batch
-
-// A whole file into `buffer`, which only grows. One byte more than the limit is enough to tell that it is passed.
-Result read_file(const std::string& path, uint64_t limit, std::vector<uint8_t>& buffer, size_t& size) {
-  size = 0;
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened(std::fopen(path.c_str(), "rb"), &std::fclose);
-  std::FILE* const file = opened.get();
-  if (file == nullptr) return {Code::kIo, static_cast<uint32_t>(errno), 0};
-  std::setvbuf(file, nullptr, _IONBF, 0);
-  while (size <= limit) {
-    if (size == buffer.size()) buffer.resize(std::min<uint64_t>(std::max<uint64_t>(2 * size, 1 << 18), limit + 1));
-    const size_t wanted = buffer.size() - size, got = std::fread(buffer.data() + size, 1, wanted, file);
-    size += got;
-    if (got == wanted) continue;
-    if (std::ferror(file)) return {Code::kIo, static_cast<uint32_t>(errno), size};
-    break;
+FrameFacts frame_facts(const Header& header) {
+  FrameFacts facts;
+  facts.width = header.width;
+  facts.height = header.height;
+  facts.orientation = header.orientation;
+  facts.num_components = header.num_components;
+  facts.process = header.process;
+  facts.color = header.color;
+  for (uint32_t c = 0; c < header.num_components; ++c) {
+    facts.h[c] = header.components[c].h;
+    facts.v[c] = header.components[c].v;
   }
+  return facts;
+}
+
+// The bytes of a source; those of a path are read into `store`.
+Result load(const Source& source, uint64_t limit, FileStore& store, std::span<const uint8_t>& bytes) {
+  if (source.is_path) return store.read(source.path, limit, bytes);
+  bytes = source.bytes;
   return {};
 }
 
 }  // namespace
 
+OpenFiles::OpenFiles() : impl_(new Impl) {}
+OpenFiles::~OpenFiles() = default;
+OpenFiles::OpenFiles(OpenFiles&&) noexcept = default;
+OpenFiles& OpenFiles::operator=(OpenFiles&&) noexcept = default;
+
+size_t OpenFiles::size() const { return impl_->entries.size(); }
+std::span<const uint8_t> OpenFiles::bytes(size_t i) const { return impl_->entries[i].bytes; }
+const Result& OpenFiles::result(size_t i) const { return impl_->entries[i].result; }
+const FrameFacts& OpenFiles::facts(size_t i) const { return impl_->entries[i].facts; }
+
+Request OpenFiles::request(size_t i) const {
+  Request request;
+  request.bytes = bytes(i);
+  request.failed = result(i);
+  return request;
+}
+
 struct Extractor::Impl {
   struct Worker {
-    explicit Worker(const Kernels& kernels) : decoder(kernels) {}
+    Worker(const Kernels& kernels, std::shared_ptr<PiecePool> pool) : decoder(kernels), file(std::move(pool)) {}
     ImageDecoder decoder;
-    std::vector<uint8_t> file;
+    Parser parser;   // of headers
+    FileStore file;  // the one that is decoded
   };
 
   Impl(const Kernels& level, unsigned threads) : kernels(level), num_threads(threads) {}
@@ -52,22 +81,37 @@ struct Extractor::Impl {
   std::deque<Worker> workers;      // as many as a batch has needed so far
   std::deque<PackedImage> images;  // kept from batch to batch, with their tables
   size_t count = 0;
+  std::shared_ptr<PiecePool> pool = std::make_shared<PiecePool>();  // opened files may outlive the extractor
   Crew crew;
 
-  void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, PackedImage& image) {
-    std::span<const uint8_t> bytes = request.bytes;
-    if (request.is_path) {
-      size_t size = 0;
-      Result result;
-      try {
-        result = read_file(request.path, options.limits.bytes, worker.file, size);
-      } catch (const std::bad_alloc&) {
-        result = {Code::kNoMemory, 0, 0};
-      }
-      if (!result.ok()) return image.fail(result);
-      bytes = {worker.file.data(), size};
+  // Threads for so many images, and what each of them needs.
+  unsigned hire(size_t images) {
+    const auto size = static_cast<unsigned>(std::min<size_t>(num_threads, std::max<size_t>(images, 1)));
+    while (workers.size() < size) workers.emplace_back(kernels, pool);
+    return size;
+  }
+
+  void open_one(Worker& worker, const Source& source, const Limits& limits, FileStore& store, OpenFiles::Impl::Entry& entry) {
+    entry.result = load(source, limits.bytes, store, entry.bytes);
+    if (!entry.result.ok()) return;
+    worker.parser.reset(entry.bytes, limits);
+    ScanHeader scan;
+    if (worker.parser.next_scan(scan)) {
+      entry.facts = frame_facts(worker.parser.header());
+    } else {
+      entry.result = worker.parser.result();
     }
-    worker.decoder.decode_packed(bytes, request.selection, request.has_region ? &request.region : nullptr, options, image);
+  }
+
+  void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, PackedImage& image) {
+    std::span<const uint8_t> bytes;
+    const Result loaded = request.failed.ok() ? load(request, options.limits.bytes, worker.file, bytes) : request.failed;
+    if (loaded.ok()) {
+      worker.decoder.decode_packed(bytes, request.selection, request.has_region ? &request.region : nullptr, options, image);
+    } else {
+      image.fail(loaded);
+    }
+    worker.file.clear();
   }
 };
 
@@ -78,16 +122,25 @@ Extractor::~Extractor() = default;
 
 unsigned Extractor::num_threads() const { return impl_->num_threads; }
 
+OpenFiles Extractor::open(std::span<const Source> sources, const Limits& limits) {
+  Impl& d = *impl_;
+  OpenFiles files;
+  const unsigned size = d.hire(sources.size());
+  for (unsigned i = 0; i < size; ++i) files.impl_->stores.emplace_back(d.pool);
+  std::vector<OpenFiles::Impl::Entry>& entries = files.impl_->entries;
+  entries.resize(sources.size());
+  d.crew.for_each(size, sources.size(), [&](unsigned worker, size_t i) {
+    d.open_one(d.workers[worker], sources[i], limits, files.impl_->stores[worker], entries[i]);
+  });
+  return files;
+}
+
 uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOptions& options) {
   Impl& d = *impl_;
-  for (Impl::Worker& w : d.workers) {
-    w.decoder.release();
-    if (w.file.capacity() > kKeepBytes) w.file = {};
-  }
+  for (Impl::Worker& w : d.workers) w.decoder.release();
   if (d.images.size() < requests.size()) d.images.resize(requests.size());
   d.count = requests.size();
-  const unsigned size = static_cast<unsigned>(std::min<size_t>(d.num_threads, std::max<size_t>(requests.size(), 1)));
-  while (d.workers.size() < size) d.workers.emplace_back(d.kernels);
+  const unsigned size = d.hire(requests.size());
   d.crew.for_each(size, requests.size(),
                   [&](unsigned worker, size_t i) { d.decode_one(d.workers[worker], requests[i], options, d.images[i]); });
   uint64_t bytes = wire::kHeaderBytes;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "batch.h"
 #include "bindings.h"
@@ -25,6 +26,27 @@ bool too_small(std::span<const uint8_t> file, const Header& header, const Region
   }
   const uint64_t blocks_a_byte = header.process == Process::kProgressive ? 8 : 4;
   return file.size() < least / blocks_a_byte;
+}
+
+// By component int16 [channels][rows][cols] of zeros, in one block of memory; behind each lies the plane of scratch that the
+// decoder asks for. Pages that nobody touches cost nothing.
+py::tuple plane_block(const Region& region, const ComponentMasks& masks, uint32_t n,
+                      std::array<int16_t*, kMaxComponents>& planes) {
+  std::array<size_t, kMaxComponents + 1> starts{};  // at most 4 x 65 planes of 8192 x 8192 blocks: no overflow in 64 bits
+  for (uint32_t i = 0; i < n; ++i) {
+    const size_t values = (static_cast<size_t>(std::popcount(masks[i])) + 1) * region.blocks[i].h * region.blocks[i].w;
+    starts[i + 1] = starts[i] + (values + 31) / 32 * 32;  // each begins on a cache line
+  }
+  auto* const memory = static_cast<int16_t*>(std::calloc(std::max<size_t>(starts[n], 1), sizeof(int16_t)));
+  if (memory == nullptr) throw std::bad_alloc();
+  const py::capsule owner(memory, [](void* p) { std::free(p); });
+  py::tuple arrays(n);
+  for (uint32_t i = 0; i < n; ++i) {
+    planes[i] = memory + starts[i];
+    const std::array<py::ssize_t, 3> shape = {std::popcount(masks[i]), region.blocks[i].h, region.blocks[i].w};
+    arrays[i] = py::array_t<int16_t>(shape, planes[i], owner);
+  }
+  return arrays;
 }
 
 // (result, None) or (result, (header, region, masks, planes, status, loss, valid_mcus, warnings))
@@ -50,14 +72,8 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
 
   const ComponentMasks masks = component_masks(header, to_selection(selection));
   const uint32_t n = header.num_components;
-  py::tuple arrays(n);
   std::array<int16_t*, kMaxComponents> planes{};
-  for (uint32_t i = 0; i < n; ++i) {
-    py::array_t<int16_t> array =
-        zero_planes(static_cast<uint32_t>(std::popcount(masks[i])), region.blocks[i].h, region.blocks[i].w, 1);
-    planes[i] = array.mutable_data();
-    arrays[i] = std::move(array);
-  }
+  const py::tuple arrays = plane_block(region, masks, n, planes);
   Outcome outcome;
   {
     const py::gil_scoped_release nogil;
@@ -71,6 +87,103 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
   return py::make_tuple(to_tuple(outcome.result), image);
 }
 
+// What Python hands over as a list of sources: a str is a path, all else has a buffer. The buffers are held.
+struct SourceList {
+  SourceList() = default;
+  explicit SourceList(const py::list& objects) : sources(objects.size()) {
+    held.reserve(objects.size());
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const py::handle object = objects[i];
+      if (PyUnicode_Check(object.ptr())) {
+        const py::bytes path = py::reinterpret_steal<py::bytes>(PyUnicode_EncodeFSDefault(object.ptr()));
+        if (!path) throw py::error_already_set();
+        sources[i].path = path;
+        sources[i].is_path = true;
+      } else {
+        held.emplace_back(object);
+        sources[i].bytes = held.back().bytes();
+      }
+    }
+  }
+
+  std::vector<Source> sources;
+  std::vector<Buffer> held;
+};
+
+using Masks = std::variant<MasksTuple, py::array_t<uint64_t, py::array::c_style>>;  // y, cb, cr of all images, or of each
+using BoxTable = py::array_t<int64_t, py::array::c_style>;  // top, left, height, width by image; height 0: all of it
+
+// [rows][cols] numbers, as many rows as images.
+template <typename T>
+const T* checked_rows(const py::array_t<T, py::array::c_style>& table, size_t images, py::ssize_t cols) {
+  if (table.ndim() != 2 || static_cast<size_t>(table.shape(0)) != images || table.shape(1) != cols) {
+    throw py::value_error("one row an image");
+  }
+  return table.data();
+}
+
+// int64 [shape...] and where it begins.
+template <typename... Sizes>
+std::pair<py::array_t<int64_t>, int64_t*> table(Sizes... shape) {
+  py::array_t<int64_t> out(std::array<py::ssize_t, sizeof...(Sizes)>{static_cast<py::ssize_t>(shape)...});
+  int64_t* const data = out.mutable_data();
+  return {std::move(out), data};
+}
+
+// The core's OpenFiles with the buffers that they point into. In a forked child the parent's memory pool is never touched: a
+// thread that is not there may have held its lock.
+class OpenBatch {
+ public:
+  OpenBatch(OpenFiles files, std::vector<Buffer> held, const Limits& limits)
+      : limits(limits), held_(std::move(held)), files_(new OpenFiles(std::move(files))), pid_(getpid()) {}
+  ~OpenBatch() {
+    if (pid_ != getpid()) (void)files_.release();
+  }
+  OpenBatch(const OpenBatch&) = delete;
+  OpenBatch& operator=(const OpenBatch&) = delete;
+
+  const OpenFiles& files() const { return *files_; }
+
+  // (int64 [10][B]: code, width, height, orientation, process, color, num_components, detail, offset, file bytes;
+  //  int64 [2][B][4]: h, v)
+  py::tuple headers() const {
+    const size_t n = files_->size();
+    auto [facts, fact] = table(10, n);
+    auto [factors, factor] = table(2, n, kMaxComponents);
+    for (size_t i = 0; i < n; ++i) {
+      const Result& r = files_->result(i);
+      const FrameFacts& f = files_->facts(i);
+      const int64_t column[10] = {static_cast<int64_t>(r.code),
+                                 f.width,
+                                 f.height,
+                                 f.orientation,
+                                 static_cast<int64_t>(f.process),
+                                 static_cast<int64_t>(f.color),
+                                 f.num_components,
+                                 r.detail,
+                                 static_cast<int64_t>(r.offset),
+                                 static_cast<int64_t>(files_->bytes(i).size())};
+      for (size_t k = 0; k < 10; ++k) fact[k * n + i] = column[k];
+      std::copy(f.h.begin(), f.h.end(), factor + i * kMaxComponents);
+      std::copy(f.v.begin(), f.v.end(), factor + (n + i) * kMaxComponents);
+    }
+    return py::make_tuple(facts, factors);
+  }
+
+  py::bytes bytes(size_t i) const {
+    if (i >= files_->size()) throw py::index_error("no such file");
+    const std::span<const uint8_t> file = files_->bytes(i);
+    return py::bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  }
+
+  const Limits limits;
+
+ private:
+  std::vector<Buffer> held_;
+  std::unique_ptr<OpenFiles> files_;
+  pid_t pid_;
+};
+
 // The core's Extractor with the buffers that it reads held alive, and safe to inherit by a forked child: the child has none of
 // the threads, so there it starts new ones and leaves the parent's be. Not for use from two threads at once; the Python side
 // locks.
@@ -81,78 +194,136 @@ class BatchExtractor {
 
   unsigned num_threads() const { return core_->num_threads(); }
 
-  // One entry an image in each list; where `are_paths`, the source is the bytes of a path.
-  uint64_t decode(const py::list& sources, const std::vector<bool>& are_paths, const std::vector<MasksTuple>& selections,
-                  const std::vector<std::optional<BoxTuple>>& boxes, const LimitsTuple& limits, bool keep_truncated) {
-    if (are_paths.size() != sources.size() || selections.size() != sources.size() || boxes.size() != sources.size()) {
-      throw py::value_error("one kind, one selection and one box an image");
-    }
-    if (pid_ != getpid()) {
-      forget_parents();
-      start();
-    }
-    count_ = 0;
-    held_.clear();
-    held_ = buffers(sources);
-    std::vector<Request> requests(sources.size());
-    for (size_t i = 0; i < requests.size(); ++i) {
-      Request& r = requests[i];
-      r.is_path = are_paths[i];
-      if (r.is_path) {
-        r.path.assign(reinterpret_cast<const char*>(held_[i].bytes().data()), held_[i].bytes().size());
-      } else {
-        r.bytes = held_[i].bytes();
-      }
-      r.selection = to_selection(selections[i]);
-      r.has_region = boxes[i].has_value();
-      if (boxes[i]) r.region = to_box(*boxes[i]);
-    }
-    const DecodeOptions options{to_limits(limits), keep_truncated};
-    uint64_t bytes = 0;
+  std::unique_ptr<OpenBatch> open(const py::list& objects, const LimitsTuple& limits) {
+    after_fork();
+    SourceList list(objects);
+    const Limits bounds = to_limits(limits);
+    OpenFiles files;
     {
       const py::gil_scoped_release nogil;
-      bytes = core_->decode(requests, options);
+      files = core_->open(list.sources, bounds);
     }
-    count_ = requests.size();
-    bytes_ = bytes;
-    return bytes;
+    return std::make_unique<OpenBatch>(std::move(files), std::move(list.held), bounds);
   }
 
-  // [(result, status, loss, valid_mcus, warnings)] of the last decode().
-  py::list outcomes() const {
-    py::list out(count_);
+  // Bytes that write() needs, and the first image that failed.
+  using Decoded = std::pair<uint64_t, std::optional<size_t>>;
+
+  // One row an image in each table.
+  Decoded decode(const py::list& objects, const Masks& masks, const std::optional<BoxTable>& boxes, const LimitsTuple& limits,
+                 bool keep_truncated) {
+    after_fork();
+    forget();
+    SourceList list(objects);
+    held_ = std::move(list.held);
+    std::vector<Request> requests(list.sources.size());
+    for (size_t i = 0; i < requests.size(); ++i) static_cast<Source&>(requests[i]) = std::move(list.sources[i]);
+    return run(requests, masks, boxes, {to_limits(limits), keep_truncated});
+  }
+
+  // Of opened files those at `places`; one row a place in each table.
+  Decoded decode_open(const OpenBatch& batch, const py::array_t<int64_t, py::array::c_style>& places, const Masks& masks,
+                      const std::optional<BoxTable>& boxes, bool keep_truncated) {
+    after_fork();
+    forget();
+    std::vector<Request> requests;
+    requests.reserve(static_cast<size_t>(places.size()));
+    for (py::ssize_t i = 0; i < places.size(); ++i) {
+      const auto place = static_cast<uint64_t>(places.data()[i]);
+      if (place >= batch.files().size()) throw py::index_error("no such file");
+      requests.push_back(batch.files().request(place));
+    }
+    return run(requests, masks, boxes, {batch.limits, keep_truncated});
+  }
+
+  // int64 [n][3]: code, detail, offset of each image of the last decode.
+  py::array_t<int64_t> outcomes() const {
+    auto [out, to] = table(count_, 3);
     for (size_t i = 0; i < count_; ++i) {
-      const Outcome& o = core_->outcome(i);
-      out[i] = py::make_tuple(to_tuple(o.result), static_cast<int>(o.status), to_tuple(o.loss), o.valid_mcus, o.warnings);
+      const Result& r = core_->outcome(i).result;
+      *to++ = static_cast<int64_t>(r.code);
+      *to++ = r.detail;
+      *to++ = static_cast<int64_t>(r.offset);
     }
     return out;
   }
 
-  void write(const py::object& out) {
+  // int64 [n][5]: offset, bytes, status, error code, error offset of each record.
+  py::array_t<int64_t> write(const py::object& out) {
     const Buffer to(out, true);
     if (bytes_ == 0) throw py::value_error("nothing was decoded");
     if (to.bytes().size() < bytes_) throw py::value_error("the buffer is too small");
     if (reinterpret_cast<uintptr_t>(to.bytes().data()) % wire::kAlign != 0) throw py::value_error("the buffer is not 16-aligned");
+    auto [records, fact] = table(count_, 5);
     {
       const py::gil_scoped_release nogil;
+      const uint8_t* const batch = to.writable_bytes().data();
       core_->write(to.writable_bytes().data());
+      for (size_t i = 0; i < count_; ++i) {
+        const auto entry = load_from<wire::ImageEntry>(batch + wire::kHeaderBytes + wire::kEntryBytes * i);
+        const auto record = load_from<wire::RecordHeader>(batch + entry.record_offset);
+        *fact++ = static_cast<int64_t>(entry.record_offset);
+        *fact++ = entry.record_bytes;
+        *fact++ = record.status;
+        *fact++ = record.error_code;
+        *fact++ = record.error_offset;
+      }
     }
     forget();
+    return records;
   }
 
-  // Lets the sources of the last decode() go.
+  // Lets the sources of the last decode go.
   void forget() {
     held_.clear();
     bytes_ = 0;
+    count_ = 0;
   }
 
  private:
+  Decoded run(std::vector<Request>& requests, const Masks& masks, const std::optional<BoxTable>& boxes,
+              const DecodeOptions& options) {
+    if (const auto* one = std::get_if<MasksTuple>(&masks)) {
+      for (Request& r : requests) r.selection = to_selection(*one);
+    } else {
+      const uint64_t* mask = checked_rows(std::get<1>(masks), requests.size(), 3);
+      for (Request& r : requests) {
+        r.selection = {mask[0], mask[1], mask[2]};
+        mask += 3;
+      }
+    }
+    if (boxes) {
+      const int64_t* box = checked_rows(*boxes, requests.size(), 4);
+      for (Request& r : requests) {
+        r.has_region = box[2] != 0;
+        r.region = {static_cast<uint32_t>(box[0]), static_cast<uint32_t>(box[1]), static_cast<uint32_t>(box[2]),
+                    static_cast<uint32_t>(box[3])};
+        box += 4;
+      }
+    }
+    {
+      const py::gil_scoped_release nogil;
+      bytes_ = core_->decode(requests, options);
+    }
+    count_ = requests.size();
+    std::optional<size_t> failed;
+    for (size_t i = 0; i < count_ && !failed; ++i) {
+      if (!core_->outcome(i).result.ok()) failed = i;
+    }
+    return {bytes_, failed};
+  }
+
   void start() {
     core_ = std::make_unique<Extractor>(num_threads_);
     pid_ = getpid();
   }
   void forget_parents() {
     if (core_ != nullptr && pid_ != getpid()) (void)core_.release();  // joining threads that are not here would never end
+  }
+  void after_fork() {
+    if (pid_ == getpid()) return;
+    forget_parents();
+    start();
   }
 
   unsigned num_threads_;
@@ -180,11 +351,15 @@ void bind_decode(py::module_& module) {
   module.def("cpu_level", [name] { return name; });
   module.def("decode", &decode, py::arg("source"), py::arg("selection"), py::arg("box"), py::arg("limits"),
              py::arg("keep_truncated"));
+  py::class_<OpenBatch>(module, "OpenBatch").def("headers", &OpenBatch::headers).def("bytes", &OpenBatch::bytes, py::arg("i"));
   py::class_<BatchExtractor>(module, "BatchExtractor")
       .def(py::init<unsigned>(), py::arg("num_threads"))
       .def_property_readonly("num_threads", &BatchExtractor::num_threads)
-      .def("decode", &BatchExtractor::decode, py::arg("sources"), py::arg("are_paths"), py::arg("selections"), py::arg("boxes"),
-           py::arg("limits"), py::arg("keep_truncated"))
+      .def("open", &BatchExtractor::open, py::arg("sources"), py::arg("limits"))
+      .def("decode", &BatchExtractor::decode, py::arg("sources"), py::arg("masks"), py::arg("boxes"), py::arg("limits"),
+           py::arg("keep_truncated"))
+      .def("decode_open", &BatchExtractor::decode_open, py::arg("batch"), py::arg("places"), py::arg("masks"), py::arg("boxes"),
+           py::arg("keep_truncated"))
       .def("outcomes", &BatchExtractor::outcomes)
       .def("write", &BatchExtractor::write, py::arg("out"))
       .def("forget", &BatchExtractor::forget);

@@ -76,5 +76,6 @@ void bind_errors(py::module_& module);  // tables of codes, formats, warnings
 void bind_header(py::module_& module);  // read_header
 void bind_decode(py::module_& module);  // decode, Extractor, cpu_level
 void bind_wire(py::module_& module);    // check, join, select, cut, unpack, pack, bound, and the constants of wire.h
+void bind_ops(py::module_& module);     // Unpacker, Resampler
 
 }  // namespace dctload::python

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_header(m);
   bind_decode(m);
   bind_wire(m);
+  bind_ops(m);
 }

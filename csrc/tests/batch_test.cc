@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "check.h"
+#include "file_store.h"
 #include "jpeg_writer.h"
 #include "wire_io.h"
 
@@ -280,6 +281,105 @@ TEST(a_path_that_cannot_be_read_fails_alone) {
   check_sound(extract(extractor, requests));
   const Code codes[] = {Code::kOk, Code::kIo, Code::kNotJpeg, Code::kIo, Code::kIo, Code::kOk};
   for (size_t i = 0; i < requests.size(); ++i) CHECK_EQ(extractor.outcome(i).result.code, codes[i]);
+}
+
+TEST(opened_files_give_the_bytes_of_one_phase) {
+  const std::vector<Bytes> data = files();
+  std::vector<std::unique_ptr<TemporaryFile>> stored;
+  std::vector<Source> sources;
+  std::vector<Request> requests;
+  for (uint32_t i = 0; i < data.size(); ++i) {
+    stored.push_back(std::make_unique<TemporaryFile>(".jpg", data[i]));
+    requests.push_back(request(data[i], i));
+    sources.push_back(i % 2 == 0 ? static_cast<const Source&>(requests[i]) : path_request(stored[i]->path()));
+  }
+  Extractor one(1);
+  const Bytes want = extract(one, requests);
+  for (unsigned threads = 1; threads <= 5; ++threads) {
+    Extractor extractor(threads);
+    const OpenFiles first = extractor.open(sources, {});
+    const OpenFiles second = extractor.open(sources, {});  // must not take what the first one holds
+    for (const OpenFiles* opened : {&first, &second, &first}) {
+      std::vector<Request> again;
+      for (size_t i = 0; i < data.size(); ++i) {
+        CHECK(opened->result(i).ok());
+        CHECK(Bytes(opened->bytes(i).begin(), opened->bytes(i).end()) == data[i]);
+        again.push_back(opened->request(i));
+        again[i].selection = requests[i].selection;
+        again[i].has_region = requests[i].has_region;
+        again[i].region = requests[i].region;
+      }
+      CHECK(extract(extractor, again) == want);
+    }
+  }
+}
+
+TEST(opened_files_know_their_headers_or_what_is_wrong) {
+  const Bytes good = write_jpeg(make_picture(200, 64, {{2, 1}, {1, 1}, {1, 1}}, 3)).bytes;
+  const Bytes text = {'h', 'e', 'l', 'l', 'o'}, headless(good.begin(), good.begin() + 30);
+  const TemporaryFile stored(".jpg", good);
+  std::vector<Source> sources = {request(good), request(text), path_request(stored.path() + ".none"), request(headless),
+                                 path_request(stored.path())};
+  OpenFiles opened;
+  {
+    Extractor extractor(2);
+    opened = extractor.open(sources, {});
+  }  // it outlives its extractor
+  CHECK_EQ(opened.size(), sources.size());
+  const Code codes[] = {Code::kOk, Code::kNotJpeg, Code::kIo, Code::kNoImage, Code::kOk};
+  for (size_t i = 0; i < opened.size(); ++i) {
+    const FrameFacts& f = opened.facts(i);
+    CHECK_EQ(opened.result(i).code, codes[i]);
+    CHECK_EQ(f.width, codes[i] == Code::kOk ? 200u : 0u);
+    CHECK_EQ(f.h[0], codes[i] == Code::kOk ? 2 : 0);
+    CHECK_EQ(f.num_components, codes[i] == Code::kOk ? 3 : 0);
+  }
+  CHECK(opened.bytes(2).empty());
+  CHECK_EQ(opened.bytes(1).size(), text.size());
+
+  std::vector<Request> requests;
+  for (size_t i = 0; i < opened.size(); ++i) requests.push_back(opened.request(i));
+  Extractor another(1);
+  check_sound(extract(another, requests));
+  for (size_t i = 0; i < opened.size(); ++i) CHECK_EQ(another.outcome(i).result.code, codes[i]);
+}
+
+TEST(a_pool_hands_out_again_what_was_given_back) {
+  PiecePool pool;
+  Piece small = pool.take(10), large = pool.take(3 << 20);
+  CHECK_EQ(small.capacity, PiecePool::kSmallest);
+  CHECK(large.capacity >= 3 << 20);
+  const uint8_t* const places[] = {small.data.get(), large.data.get()};
+  pool.give(std::move(large));
+  pool.give(std::move(small));
+  small = pool.take(1);
+  CHECK(small.data.get() == places[0]);  // the smallest that is large enough
+  large = pool.take(PiecePool::kSmallest + 1);
+  CHECK(large.data.get() == places[1]);
+  pool.give(std::move(large));
+  CHECK(pool.take(5 << 20).data.get() != places[1]);
+  CHECK(pool.take(1).data.get() == places[1]);
+}
+
+TEST(files_lie_unchanged_behind_each_other) {
+  const auto pool = std::make_shared<PiecePool>();
+  FileStore store(pool);
+  Random random(5);
+  std::vector<Bytes> content;
+  std::vector<std::span<const uint8_t>> read;
+  for (const uint32_t size : {5u, 700000u, 0u, 400000u, 3000000u, 17u}) {
+    Bytes bytes(size);
+    for (uint8_t& b : bytes) b = static_cast<uint8_t>(random.below(256));
+    const TemporaryFile file(".bin", bytes);
+    content.push_back(bytes);
+    read.emplace_back();
+    CHECK(store.read(file.path(), UINT64_MAX, read.back()).ok());
+    std::span<const uint8_t> more;
+    CHECK_EQ(store.read(file.path(), size, more).code, Code::kOk);
+    CHECK_EQ(more.size(), size_t{size});
+    if (size > 0) CHECK_EQ(store.read(file.path(), size - 1, more).code, Code::kLimitBytes);
+  }
+  for (size_t i = 0; i < content.size(); ++i) CHECK(Bytes(read[i].begin(), read[i].end()) == content[i]);
 }
 
 TEST(extractors_work_beside_each_other) {

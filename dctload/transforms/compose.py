@@ -206,7 +206,7 @@ class Compose:
         plan = self.plan_batch(headers, seed, epoch, index)
         check_size(plan, output)
         _, needed = self.needs(plan, headers, selection)
-        warn_of_missing(needed, batch.masks, headers)
+        warn_of_missing(needed, present_masks(batch), headers)
         return self.apply(batch, plan, channels=selection)[0]
 
     def __repr__(self) -> str:
@@ -228,6 +228,14 @@ def check_size(plan: Plan, output: str) -> None:
             f"coefficients of {height} x {width} pixels: blocks are 8 x 8, so take multiples of 8 (T.CenterCrop, "
             'T.RandomResizedCrop), or output="rgb"'
         )
+
+
+def present_masks(batch: DCTBatch) -> NDArray[np.uint64]:
+    """uint64 `[B, 3]`: the frequencies that a batch holds of its images' first three components."""
+    masks, parts = np.zeros((len(batch), 3), np.uint64), batch.components
+    first = parts.index < 3
+    masks[parts.image[first], parts.index[first]] = parts.mask[first]
+    return masks
 
 
 def warn_of_missing(needed: NDArray[np.uint64], present: NDArray[np.uint64], headers: Headers) -> None:

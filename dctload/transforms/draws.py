@@ -33,11 +33,12 @@ class Draws:
     @classmethod
     def of(cls, seed: int, epoch: int, index: ArrayLike) -> Draws:
         """Streams of the samples `index` (`[B]`) in an epoch."""
-        key = np.atleast_1d(np.asarray(index)).astype(np.uint64)
+        places = np.atleast_1d(np.asarray(index)).astype(np.uint64)
+        key = np.zeros_like(places)
         with np.errstate(over="ignore"):
-            for number in (epoch, seed):
-                key = _mixed(key + _GOLDEN) ^ _mixed(np.full_like(key, number % 2**64) + _GOLDEN)
-            return cls(_mixed(key))
+            for number in (np.uint64(seed % 2**64), np.uint64(epoch % 2**64), places):
+                key = _mixed(key + number + _GOLDEN)
+        return cls(key)
 
     def __len__(self) -> int:
         return len(self.key)
