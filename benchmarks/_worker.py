@@ -37,13 +37,15 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """The parent's end: `start` a request, `finish` it for the answer, or `ask` for both."""
+    """The parent's end: `start` a request, `finish` it for the answer, or `ask` for both.
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    `module` is what runs in the process: one that ends in `serve(session)`."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None, module: str = "benchmarks._worker") -> None:
         merged = {**os.environ, **ENVIRONMENT, **(environment or {})}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._worker"],
+            [sys.executable, "-m", module],
             cwd=_machine.REPOSITORY,
             env=merged,
             stdin=subprocess.PIPE,
@@ -86,6 +88,10 @@ class Worker:
             self._process.stdout.close()
         self._errors.close()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _last_words(self) -> str:
         self._process.wait()
         self._errors.seek(0)
@@ -98,6 +104,7 @@ class _Session:
 
     def __init__(self) -> None:
         self.call: Any = None
+        self.contest: Any = None
         self.sources: dict[str, list[bytes]] = {}
         self.items: dict[str, list[Any]] = {}
         self.baseline = 0
@@ -156,6 +163,21 @@ class _Session:
         highest = _peak_bytes()
         return None if highest is None else max(0, highest - self.baseline)
 
+    def core_open(self, origin: str) -> dict[str, str]:
+        """The core alone and a libjpeg-turbo, for `core_files` and `core_turn`; answers with their names."""
+        from benchmarks import _core
+
+        self.contest = _core.Contest(origin)
+        return {"library": self.contest.library.name, "level": self.contest.level}
+
+    def core_files(self, name: str, sources: list[bytes]) -> None:
+        self.contest.files(name, sources)
+
+    def core_turn(self, key: str, name: str) -> list[int]:
+        """Each file once, one call after the other, in C: CPU nanoseconds of the thread, file by file."""
+        times: list[int] = self.contest.turn(key, name)
+        return times
+
     def large(self, path: str) -> dict[str, Any]:
         """One large file, once, in a fresh process: seconds, bytes of output, and peak memory beyond file and output."""
         source = Path(path).read_bytes()
@@ -193,8 +215,14 @@ def _reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    session = _Session()
+def serve(session: object) -> None:
+    """Answer requests by the session's methods until stdin ends; meant for a module run as a process."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # libraries that print must not print into the answers
+        _serve(session, sys.stdin.buffer, answers)
+
+
+def _serve(session: object, requests: BinaryIO, answers: BinaryIO) -> None:
     while True:
         try:
             verb, arguments = pickle.load(requests)
@@ -212,6 +240,4 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    with os.fdopen(os.dup(1), "wb") as private:
-        os.dup2(2, 1)  # libraries that print must not print into the answers
-        _serve(sys.stdin.buffer, private)
+    serve(_Session())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _data, _filesets, _harness, _machine, _race, _report, _variants
+from benchmarks import _core_race, _data, _filesets, _harness, _machine, _race, _report, _variants
 from benchmarks._variants import MAIN, Variant
 from benchmarks._worker import Worker, WorkerError
 
@@ -25,10 +25,12 @@ EXAMPLES = """examples:
   python -m benchmarks.decode --quick                           a few embedded photographs, about a minute
   python -m benchmarks.decode --data DIR --small DIR2           your files, and a folder of small ones
   python -m benchmarks.decode --data DIR --only packed pillow   variants by a part of their names; libjpeg-turbo stays
+  python -m benchmarks.decode --data DIR --only core            the C++ core alone, timed without Python
   python -m benchmarks.decode --data DIR --rounds 15 --save     more rounds, result kept in benchmarks/results/
 
 Rivals are measured where they are installed: pip install -e ".[bench,rivals]"
-libjpeg-turbo's coefficient read needs a C compiler and libjpeg's headers.
+libjpeg-turbo's coefficient read needs a C compiler and libjpeg's headers; the rows of the core alone need a C++ compiler too,
+and a minute to compile it the first time.
 """
 
 
@@ -47,12 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     variants, level_notes = _all_variants()
     absent |= level_notes
     variants = _variants.chosen(variants, options.only)
+    if not variants and _core_race.wanted(options.only):
+        variants = _variants.chosen(_all_variants()[0], ["libjpeg"])
     if not variants:
         keys = ", ".join(variant.key for variant in _all_variants()[0])
         _harness.fail(f"--only {' '.join(options.only)}: no such variant; there are: {keys}")
 
     threads = _machine.usable_cores()
-    with _harness.progress("decode", len(variants) + 2 * rounds + len(_filesets.LARGE_SAMPLINGS)) as step:
+    with _harness.progress("decode", len(variants) + 3 * rounds + len(_filesets.LARGE_SAMPLINGS)) as step:
         race = _race.line_up(variants, sets, step)
         try:
             if not race.entries:
@@ -60,18 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _harness.fail(f"no variant can be run; {first[0]}: {first[1]}")
             _race.run(race, rounds, step)
             threaded = _race.run_threaded(race, MAIN, threads, rounds, step)
+            core, reason = _core_alone(race, options.only, rounds, step)
         finally:
             race.close()
         large = [] if options.quick or options.only else _large_rows(main_files, step)
 
-    rows = [*_report.rows(race), *_report.threaded_rows(race, threaded, threads), *large]
-    bars = _report.bars(race)
+    core_rows = [] if core is None else _core_race.rows(core)
+    rows = [*core_rows, *_report.rows(race), *_report.threaded_rows(race, threaded, threads), *large]
+    bars = [*_core_race.bars(core), *_report.bars(race)]
+    absent |= {"the core alone": reason} if reason else {}
     content = _harness.result(MODULE, arguments, sets[MAIN].as_json(), rows)
     content["sets"] = {name: files.as_json() for name, files in sets.items()}
     content["bars"] = bars
     content["absent"] = {**absent, **race.absent}
     content["left_out"] = race.left_out
     content["notes"] = _report.losses(race)
+    if core_rows:
+        _harness.console().print(_core_race.table(core_rows))
     _report.show(race, threaded, threads, large, bars, content["absent"])
     if options.json:
         _harness.write_result(content, Path(options.json))
@@ -106,6 +115,20 @@ def _level_of(environment: dict[str, str]) -> str:
         return str(error)
     finally:
         worker.close()
+
+
+def _core_alone(race: _race.Race, only: Sequence[str], rounds: int, step: Any) -> tuple[_core_race.CoreRace | None, str | None]:
+    """The core without Python, or why it is not measured; neither where other variants were asked for."""
+    if not _core_race.wanted(only):
+        return None, None
+    yardstick = _report.yardstick(race)
+    if yardstick is None:
+        return None, "there is no libjpeg-turbo to hold it against"
+    origin = str(race.entries[yardstick].variant.options[0])
+    try:
+        return _core_race.run(race, yardstick, origin, rounds, step), None
+    except WorkerError as error:
+        return None, str(error)
 
 
 def _large_rows(photo: _data.FileSet, step: Any) -> list[_harness.Row]:

@@ -71,7 +71,7 @@ class BatchExtractor:
     def __init__(self, num_threads: int) -> None: ...
     @property
     def num_threads(self) -> int: ...
-    # A source that is a str is a path. Masks are one for all or uint64 [B, 3], boxes int64 [B, 4] with a height of 0 for all of it.
+    # A str among sources is a path. Masks: one for all, or uint64 [B, 3]; boxes: int64 [B, 4], height 0 for whole images.
     def open(self, sources: Sequence[Buffer | str], limits: Limits) -> OpenBatch: ...
     def decode(
         self,
@@ -104,3 +104,38 @@ def describe(record: Buffer) -> Description | None: ...
 def unpack(batch: Buffer) -> tuple[Fault | None, list[UnpackedImage | None]]: ...
 def pack(planes: list[NDArray[np.int16]], facts: HeaderFacts) -> tuple[Result, bytes]: ...
 def bound(headers: list[HeaderFacts], selections: Sequence[Masks], boxes: Sequence[Box | None]) -> tuple[int | None, int]: ...
+
+# csrc/ops. Neither is for use from two threads at once; a forked child starts threads of its own. A batch is one that `records`
+# has checked; whatever it holds, nothing outside it is read. ValueError for an array of another type, shape or order.
+class Unpacker:
+    def __init__(self, num_threads: int) -> None: ...
+    @property
+    def num_threads(self) -> int: ...
+    # Planes [channels, rows, cols] of every component of every image, one behind the other, fill `out` exactly: int16, or
+    # float32 times the quantisation steps where `dequantize`.
+    def unpack(self, batch: Buffer, dequantize: bool, out: NDArray[np.int16] | NDArray[np.float32]) -> None: ...
+
+class Resampler:
+    def __init__(self, num_threads: int) -> None: ...
+    @property
+    def num_threads(self) -> int: ...
+    # dctload.ops.geometry has the meaning of these numbers. out: [N, C, block rows, block columns] for the output frequencies
+    # `masks`, or [N, 3, height, width] level-shifted Y, Cb, Cr where it is None; every value is written: x * scale + bias.
+    def resample(
+        self,
+        batch: Buffer,
+        images: NDArray[np.int64] | None,  # [N]; None: 0 .. N - 1
+        box: NDArray[np.float64],  # [N, 2, 2]
+        valid: NDArray[np.float64],  # [N, 2, 2], whole numbers
+        transposed: NDArray[np.uint8],  # [N]
+        size: tuple[int, int],
+        padding_mode: int,  # place in PADDING_MODES
+        fill: NDArray[np.float32] | None,  # [N, 3]
+        blur_y: NDArray[np.float64] | None,  # [N, taps]
+        blur_x: NDArray[np.float64] | None,  # [N, taps]
+        requantize: NDArray[np.uint16] | None,  # [N, 2, 64]
+        masks: Masks | None,
+        scale: NDArray[np.float32] | None,  # [N, C]
+        bias: NDArray[np.float32] | None,  # [N, C]
+        out: NDArray[np.float32],
+    ) -> None: ...

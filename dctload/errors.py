@@ -22,8 +22,9 @@ class _Code(NamedTuple):
 
 _CODES = tuple(_Code(*row) for row in _core.CODES)
 _PROCESSES = {"arithmetic": "arithmetic", "lossless": "lossless", "hierarchical": "hierarchical", "jpeg_ls": "JPEG-LS"}
+_COLORS = {4: "CMYK", 5: "YCCK"}  # by the core's number
 # Codes that are about the whole file, or about no byte of it at all.
-_WITHOUT_PLACE = frozenset({"io_error", "limit_bytes", "limit_record", "region_outside", "no_memory"})
+_WITHOUT_PLACE = frozenset({"io_error", "limit_bytes", "limit_record", "region_outside", "no_memory", "color_space"})
 
 
 class JPEGError(ValueError):
@@ -157,6 +158,8 @@ def _process(name: str, detail: int | None) -> str:
         return f"not a JPEG: {_core.FORMATS[detail]}" if detail else "not a JPEG"
     if name == "precision":
         return f"{detail}-bit" if detail else "not 8-bit"
+    if name == "color_space":
+        return _COLORS.get(detail or 0, "unknown colours")
     return _PROCESSES[name]
 
 
@@ -173,6 +176,8 @@ def _detail_words(name: str, detail: int | None) -> str:
         return ": it is empty" if _is_empty(name, detail) else f": it looks like {_core.FORMATS[detail]}"
     if name == "precision":
         return f" ({detail} bits)"
+    if name == "color_space":
+        return f" ({_COLORS.get(detail, 'unknown')})"
     if name in ("bad_marker", "bad_length", "duplicate_marker"):
         return f" (marker FF {detail:02X})"
     if name == "missing_quantization":

@@ -56,6 +56,8 @@ constexpr CodeInfo kCodes[] = {
     {"limit_record", "the packed image would pass 4 GiB", "keep fewer channels, or ask for a smaller region"},
     {"region_outside", "the region does not touch the image", "give (top, left, height, width) in pixels as coded"},
     {"no_memory", "not enough memory for this image", "lower Limits(pixels=...), or use fewer threads"},
+    {"color_space", "the colours are none that Y, Cb and Cr can be made of linearly",
+     "pass fallback=\"transcode\" to go by the pixels, or take it out of the list"},
 };
 static_assert(std::size(kCodes) == kLastCode + 1);
 
@@ -98,7 +100,9 @@ const char* warning_text(Warning warning) {
   return "";
 }
 
-bool is_unsupported(Code code) { return code == Code::kNotJpeg || (code >= Code::kArithmetic && code <= Code::kJpegLs); }
+bool is_unsupported(Code code) {
+  return code == Code::kNotJpeg || code == Code::kColorSpace || (code >= Code::kArithmetic && code <= Code::kJpegLs);
+}
 
 bool is_limit(Code code) { return code >= Code::kLimitPixels && code <= Code::kLimitRecord; }
 

@@ -37,8 +37,9 @@ enum class Code : uint16_t {
   kLimitRecord = 27,    // the packed record would pass 2^32 - 16 bytes
   kRegionOutside = 28,  // the region asked for does not touch the image
   kNoMemory = 29,
+  kColorSpace = 30,  // for callers of the core, which decodes such files: colours that have no Y, Cb and Cr; detail is ColorSpace
 };
-inline constexpr uint16_t kLastCode = 29;
+inline constexpr uint16_t kLastCode = 30;
 
 // What a file that is no JPEG looks like (detail of kNotJpeg).
 enum class Format : uint8_t { kUnknown, kEmpty, kPng, kGif, kWebp, kBmp, kTiff, kHeif, kJpegXl, kJpeg2000, kText, kPdf, kZip };

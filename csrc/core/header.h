@@ -49,6 +49,8 @@ struct HuffmanSpec {
   bool defined = false;
   std::array<uint8_t, 17> counts{};  // [1..16]: codes of that length
   std::array<uint8_t, 256> symbols{};
+
+  bool operator==(const HuffmanSpec&) const = default;
 };
 
 struct ScanHeader {

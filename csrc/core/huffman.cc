@@ -67,6 +67,8 @@ Result DcTable::build(const HuffmanSpec& spec) {
 }
 
 Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
+  if (skip_bits == skip_bits_ && with_pairs == with_pairs_ && spec == spec_) return {};
+  skip_bits_ = -1;
   if (!build_canonical(spec, canonical)) return {Code::kBadHuffman, 0, 0};
   uint32_t at = 0;
   for_short_codes(spec, kAcBits, [&](uint32_t length, uint32_t symbol) {
@@ -125,6 +127,9 @@ Result AcTable::build(const HuffmanSpec& spec, bool with_pairs, int skip_bits) {
           (a & 0x003F0000FFFFFF00u) | (length + second_length) | (b & 0xFFFF0000u) << 16 | uint64_t{step + second_step} << 56;
     }
   }
+  spec_ = spec;
+  with_pairs_ = with_pairs;
+  skip_bits_ = skip_bits;
   return {};
 }
 

@@ -72,7 +72,14 @@ struct AcTable {
   std::array<uint16_t, 1 << kMaxSkipBits> skips;
   CanonicalCode canonical;
 
-  Result build(const HuffmanSpec& spec, bool with_pairs, int skip_bits);  // skip_bits 0: none, looked up with kAcBits
+  // skip_bits 0: none, looked up with kAcBits. What was built of the same before is kept: many encoders write the same tables
+  // into every file.
+  Result build(const HuffmanSpec& spec, bool with_pairs, int skip_bits);
+
+ private:
+  HuffmanSpec spec_;
+  bool with_pairs_ = false;
+  int skip_bits_ = -1;  // nothing is built
 };
 
 // AC coefficients of a progressive scan (G.1.2.2). First pass: bits 0-5 length of all, 7 miss, 8-15 step, 16-31 value; an EOB run

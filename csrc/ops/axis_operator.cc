@@ -8,8 +8,15 @@ namespace {
 
 // kDct[u][x] = c(u) cos((2x + 1) u pi / 16), c(0) = sqrt(1/8), else 1/2 (T.81 A.3.3).
 constexpr std::array<std::array<float, 8>, 8> dct_matrix() {
-  constexpr double kCos[9] = {1, 0.98078528040323044913, 0.92387953251128675613, 0.83146961230254523708, 0.70710678118654752440,
-                              0.55557023301960222474, 0.38268343236508977173, 0.19509032201612826785, 0};
+  constexpr double kCos[9] = {1,
+                              0.98078528040323044913,
+                              0.92387953251128675613,
+                              0.83146961230254523708,
+                              0.70710678118654752440,
+                              0.55557023301960222474,
+                              0.38268343236508977173,
+                              0.19509032201612826785,
+                              0};
   std::array<std::array<float, 8>, 8> out{};
   for (int u = 0; u < 8; ++u) {
     for (int x = 0; x < 8; ++x) {
@@ -78,13 +85,14 @@ void AxisOperator::add_row(const Axis& axis, double centre, double radius) {
   const auto end = static_cast<int64_t>(std::min(std::floor(centre + radius - 0.5) + 1, axis.hi));
   Row row;
   row.at = values_.size();
-  taps_.clear();
+  taps_.resize(std::max(taps_.size(), static_cast<size_t>(std::max<int64_t>(end - begin, 0))));
   float total = 0;
   const auto per_pixel = static_cast<float>(1 / radius);
   for (int64_t j = begin; j < end; ++j) {
     const auto distance = static_cast<float>(static_cast<double>(j) + 0.5 - centre);
-    taps_.push_back(std::max(0.0f, 1 - std::fabs(distance) * per_pixel));
-    total += taps_.back();
+    const float weight = std::max(0.0f, 1 - std::fabs(distance) * per_pixel);
+    taps_[static_cast<size_t>(j - begin)] = weight;
+    total += weight;
   }
   if (total > 0) {
     int64_t low = INT64_MAX, high = -1;  // pixels of the image that are read
@@ -106,10 +114,11 @@ void AxisOperator::add_row(const Axis& axis, double centre, double radius) {
       values_.resize(row.at + 8 * static_cast<size_t>(row.count));
     }
     float* const out = values_.data() + row.at;
+    const float share = 1 / total;
     for (int64_t j = begin; j < end; ++j) {
       const int64_t at = is_inside ? j : inside(j, axis.size, axis.padding);
       if (at < 0) continue;
-      const float weight = taps_[static_cast<size_t>(j - begin)] / total;
+      const float weight = taps_[static_cast<size_t>(j - begin)] * share;
       row.sum += weight;
       const int64_t block = (at >> 3) - axis.first - row.first;
       if (block >= 0 && block < row.count) add_scaled(out + 8 * block, kDctOfPixel[static_cast<size_t>(at & 7)].data(), weight);

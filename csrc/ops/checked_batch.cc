@@ -11,7 +11,8 @@ bool fits(const wire::ComponentRecord& c, const wire::RecordHeader& header, uint
   if (c.h_factor < 1 || c.h_factor > header.h_max || c.v_factor < 1 || c.v_factor > header.v_max) return false;
   if (c.channels != std::popcount(c.mask) || c.skip_x > 7 || c.skip_y > 7) return false;
   if (c.w > wire::kMaxGrid || c.h > wire::kMaxGrid) return false;
-  const uint32_t tiles_x = c.channels == 0 ? 0 : (c.skip_x + c.w + 7u) / 8, tiles_y = c.channels == 0 ? 0 : (c.skip_y + c.h + 7u) / 8;
+  const uint32_t tiles_x = c.channels == 0 ? 0 : (c.skip_x + c.w + 7u) / 8,
+                 tiles_y = c.channels == 0 ? 0 : (c.skip_y + c.h + 7u) / 8;
   if (c.tiles_x != tiles_x || c.tiles_y != tiles_y) return false;
   return c.table_offset + 4 * (tile_count(c) + 1) <= record_bytes && uint64_t{c.payload_offset} + c.payload_bytes <= record_bytes;
 }

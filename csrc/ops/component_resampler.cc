@@ -108,8 +108,9 @@ void ComponentResampler::make_output(const ComponentTask& task, uint32_t block) 
   const AxisOperator& op = *task.vertical;
   Support support = op.supports()[block];
   if (tile_.channels == 0) support.count = 0;
-  rows_.clear();
-  weights_.clear();
+  rows_.resize(size_t{8} * support.count);
+  weights_.resize(8 * rows_.size());
+  size_t entries = 0;
   for (uint32_t i = 0; i < support.count; ++i) {
     const uint32_t at = support.first + i + skip_second_, index = at / 8;
     if (bands_[index % bands_.size()].index != index) make_band(task, index);
@@ -118,13 +119,14 @@ void ComponentResampler::make_output(const ComponentTask& task, uint32_t block) 
     const float* const tap = op.weights() + support.at + size_t{8} * op.rows() * i;
     for (uint32_t left = band.present; left != 0; left &= left - 1) {
       const auto v = static_cast<uint32_t>(std::countr_zero(left));
-      rows_.push_back(row + v * width_);
-      for (uint32_t o = 0; o < 8; ++o) weights_.push_back(o < op.rows() ? tap[8 * o + v] : 0);
+      rows_[entries] = row + v * width_;
+      float* const weights = weights_.data() + 8 * entries++;
+      for (uint32_t o = 0; o < op.rows(); ++o) weights[o] = tap[8 * o + v];
     }
   }
   const uint32_t outputs = task.pixels ? std::min(8u, task.height - 8 * block) : outputs_second_;
   const bool fills = !fill_sums_.empty();
-  kernels_.resample_rows({rows_.data(), weights_.data(), rows_.size(), outputs, width_ / 8, targets_.data(),
+  kernels_.resample_rows({rows_.data(), weights_.data(), entries, outputs, width_ / 8, targets_.data(),
                           fills ? op.sums() + size_t{8} * block : nullptr, fill_sums_.data(), task.fill,
                           task.out + row_step_ * block});
 }

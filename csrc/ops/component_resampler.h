@@ -15,16 +15,16 @@ struct ComponentTask {
   const ImageView* image;
   uint32_t component;
   bool transposed;
-  const AxisOperator* vertical;    // of the output's axes
+  const AxisOperator* vertical;  // of the output's axes
   const AxisOperator* horizontal;
-  uint32_t height, width;          // output pixels
-  uint64_t channels;               // output frequencies, bit 8 V + U
-  bool pixels;                     // one plane of pixels instead
+  uint32_t height, width;  // output pixels
+  uint64_t channels;       // output frequencies, bit 8 V + U
+  bool pixels;             // one plane of pixels instead
   float fill;
-  const uint16_t* requantize;      // [64] or null
-  const float* scale;              // by channel of this component, or null
+  const uint16_t* requantize;  // [64] or null
+  const float* scale;          // by channel of this component, or null
   const float* bias;
-  float* out;                      // [channels][rows][columns]
+  float* out;  // [channels][rows][columns]
 };
 
 class ComponentResampler {

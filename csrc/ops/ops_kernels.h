@@ -1,4 +1,5 @@
-// The hot loops of csrc/ops, compiled once a CPU level. Levels agree to the bit on unpacked integers and up to rounding on floats.
+// The hot loops of csrc/ops, compiled once a CPU level. Levels agree to the bit on unpacked integers and up to rounding on
+// floats.
 #pragma once
 
 #include <cstddef>
@@ -21,9 +22,9 @@ struct TileTask {
 // Values of each channel of a tile -> its place in planes [channels][rows][cols].
 struct PlaneTask {
   TileTask from;
-  void* planes;                          // int16 or float32
-  size_t plane, row;                     // strides, in values
-  ptrdiff_t origin;                      // of the tile's block (0, 0); may lie before the plane after a cut
+  void* planes;                             // int16 or float32
+  size_t plane, row;                        // strides, in values
+  ptrdiff_t origin;                         // of the tile's block (0, 0); may lie before the plane after a cut
   uint32_t y_begin, y_end, x_begin, x_end;  // the part of the tile that is stored
 };
 

@@ -62,8 +62,8 @@ struct Resampler::Impl {
     ImageView view;
     size_t i;
     bool is_rgb;
-    Masks masks;                        // of the output
-    size_t rows, columns, channels;     // of the output's planes; all channels
+    Masks masks;                     // of the output
+    size_t rows, columns, channels;  // of the output's planes; all channels
   };
 
   Impl(const OpsKernels& level, unsigned threads) : kernels(level), num_threads(threads) {}
@@ -75,9 +75,11 @@ struct Resampler::Impl {
 
   const AxisOperator& axis_operator(Worker& worker, const Image& image, uint32_t component, bool vertical,
                                     const Resampling& job) const;
-  void run(Worker& worker, const Image& image, uint32_t component, uint64_t mask, const Resampling& job, ComponentTask task) const;
+  void run(Worker& worker, const Image& image, uint32_t component, uint64_t mask, const Resampling& job,
+           ComponentTask task) const;
   void run_rgb(Worker& worker, const Image& image, const Resampling& job) const;
-  bool image_roles(Worker& worker, const CheckedBatch& batch, size_t i, uint32_t begin, uint32_t end, const Resampling& job) const;
+  bool image_roles(Worker& worker, const CheckedBatch& batch, size_t i, uint32_t begin, uint32_t end,
+                   const Resampling& job) const;
 };
 
 // The operator of one of the output's axes for a component; components of the same sampling share it.
@@ -199,8 +201,8 @@ bool Resampler::Impl::image_roles(Worker& worker, const CheckedBatch& batch, siz
   return true;
 }
 
-Resampler::Resampler(unsigned num_threads)
-    : impl_(new Impl(chosen_ops_kernels(), num_threads != 0 ? num_threads : available_cores())) {}
+Resampler::Resampler(unsigned num_threads, const OpsKernels& kernels)
+    : impl_(new Impl(kernels, num_threads != 0 ? num_threads : available_cores())) {}
 
 Resampler::~Resampler() = default;
 

@@ -1,5 +1,5 @@
-// Packed coefficients to one grid of coefficients (or pixels) for a whole batch: unpacking, dequantising and the banded operator in
-// one go, tile by tile (dctload/ops/geometry.py has the meaning of every number).
+// Packed coefficients to one grid of coefficients (or pixels) for a whole batch: unpacking, dequantising and the banded operator
+// in one go, tile by tile (dctload/ops/geometry.py has the meaning of every number).
 #pragma once
 
 #include <cstdint>
@@ -8,27 +8,28 @@
 #include <span>
 
 #include "axis_operator.h"
+#include "ops_kernels.h"
 #include "selection.h"
 
 namespace dctload::ops {
 
 // N images of a batch and what is to become of them. Arrays belong to the caller.
 struct Resampling {
-  const int64_t* images = nullptr;         // [N]: places in the batch; null: 0 .. N - 1
-  const double* box = nullptr;             // [N][2][2]: vertical, horizontal as coded; a, b in luma pixels
-  const double* valid = nullptr;           // [N][2][2]: lo, hi
-  const uint8_t* transposed = nullptr;     // [N]
-  uint32_t height = 8, width = 8;          // output pixels
+  const int64_t* images = nullptr;      // [N]: places in the batch; null: 0 .. N - 1
+  const double* box = nullptr;          // [N][2][2]: vertical, horizontal as coded; a, b in luma pixels
+  const double* valid = nullptr;        // [N][2][2]: lo, hi
+  const uint8_t* transposed = nullptr;  // [N]
+  uint32_t height = 8, width = 8;       // output pixels
   Padding padding = Padding::kConstant;
-  const float* fill = nullptr;             // [N][3], level-shifted, or null: 0
-  const double* blur_y = nullptr;          // [N][taps_y], odd, for the output's vertical axis, or null
-  const double* blur_x = nullptr;          // [N][taps_x]
+  const float* fill = nullptr;     // [N][3], level-shifted, or null: 0
+  const double* blur_y = nullptr;  // [N][taps_y], odd, for the output's vertical axis, or null
+  const double* blur_x = nullptr;  // [N][taps_x]
   uint32_t taps_y = 0, taps_x = 0;
-  const uint16_t* requantize = nullptr;    // [N][2][64], luma and chroma, 8v + u as coded, none of them 0, or null
-  std::optional<Selection> channels;       // output frequencies of Y, Cb, Cr; none: level-shifted pixels of the three
-  const float* scale = nullptr;            // [N][C]: the result times scale plus bias, or null
-  const float* bias = nullptr;             // [N][C]
-  float* out = nullptr;                    // [N][C][grid or pixel rows][columns], every value is written
+  const uint16_t* requantize = nullptr;  // [N][2][64], luma and chroma, 8v + u as coded, none of them 0, or null
+  std::optional<Selection> channels;     // output frequencies of Y, Cb, Cr; none: level-shifted pixels of the three
+  const float* scale = nullptr;          // [N][C]: the result times scale plus bias, or null
+  const float* bias = nullptr;           // [N][C]
+  float* out = nullptr;                  // [N][C][grid or pixel rows][columns], every value is written
 };
 
 // Channels of the result: those of `channels`, or the three planes.
@@ -42,7 +43,7 @@ enum class Status : uint8_t { kOk, kBadBatch, kBadImage, kNoMemory };
 class Resampler {
  public:
   // 0: one thread a core that this process may run on. One thread means the caller's own.
-  explicit Resampler(unsigned num_threads);
+  explicit Resampler(unsigned num_threads, const OpsKernels& kernels = chosen_ops_kernels());
   ~Resampler();
   Resampler(const Resampler&) = delete;
   Resampler& operator=(const Resampler&) = delete;

@@ -74,8 +74,8 @@ inline void read_head(const TileTask& task, TileHead& head) {
   const __m256i low = _mm256_and_si256(raw, low_bits), high = _mm256_and_si256(_mm256_srli_epi16(raw, 4), low_bits);
   const __m256i first = _mm256_unpacklo_epi8(low, high), second = _mm256_unpackhi_epi8(low, high);
   const __m256i count = _mm256_set1_epi8(static_cast<char>(task.channels));
-  const __m256i iota = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
-                                        26, 27, 28, 29, 30, 31);
+  const __m256i iota = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
+                                        25, 26, 27, 28, 29, 30, 31);
   const auto known = [&](__m256i w, int offset) {
     w = _mm256_and_si256(w, _mm256_cmpgt_epi8(count, _mm256_add_epi8(iota, _mm256_set1_epi8(static_cast<char>(offset)))));
     return _mm256_sub_epi8(w, _mm256_cmpeq_epi8(w, low_bits));
@@ -171,10 +171,10 @@ inline void set_zero(Values& values) {
   for (auto& part : values.part) part = _mm256_setzero_si256();
 }
 
-
 inline void store_row(const Values& values, int row, int16_t* out) {
   const __m256i part = values.part[row / 2];
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), row % 2 == 0 ? _mm256_castsi256_si128(part) : _mm256_extracti128_si256(part, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                   row % 2 == 0 ? _mm256_castsi256_si128(part) : _mm256_extracti128_si256(part, 1));
 }
 
 // Eight values times `step`, and, where `requant` is not 0, rounded to its multiples.
@@ -262,7 +262,8 @@ inline void store_clipped(const PlaneTask& task, uint32_t k, const Row& row) {
   T eight[8];
   for (uint32_t y = task.y_begin; y < task.y_end; ++y) {
     row(static_cast<int>(y), eight);
-    for (uint32_t x = task.x_begin; x < task.x_end; ++x) plane[static_cast<ptrdiff_t>(y) * stride + static_cast<ptrdiff_t>(x)] = eight[x];
+    for (uint32_t x = task.x_begin; x < task.x_end; ++x)
+      plane[static_cast<ptrdiff_t>(y) * stride + static_cast<ptrdiff_t>(x)] = eight[x];
   }
 }
 

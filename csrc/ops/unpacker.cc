@@ -119,14 +119,16 @@ Status Unpacker::Impl::unpack(std::span<const uint8_t> bytes, T* out, uint64_t v
   return status;
 }
 
-Unpacker::Unpacker(unsigned num_threads)
-    : impl_(new Impl(chosen_ops_kernels(), num_threads != 0 ? num_threads : available_cores())) {}
+Unpacker::Unpacker(unsigned num_threads, const OpsKernels& kernels)
+    : impl_(new Impl(kernels, num_threads != 0 ? num_threads : available_cores())) {}
 
 Unpacker::~Unpacker() = default;
 
 unsigned Unpacker::num_threads() const { return impl_->num_threads; }
 
-Status Unpacker::unpack(std::span<const uint8_t> batch, int16_t* out, uint64_t values) { return impl_->unpack(batch, out, values); }
+Status Unpacker::unpack(std::span<const uint8_t> batch, int16_t* out, uint64_t values) {
+  return impl_->unpack(batch, out, values);
+}
 Status Unpacker::unpack(std::span<const uint8_t> batch, float* out, uint64_t values) { return impl_->unpack(batch, out, values); }
 
 }  // namespace dctload::ops

@@ -154,15 +154,15 @@ class OpenBatch {
       const Result& r = files_->result(i);
       const FrameFacts& f = files_->facts(i);
       const int64_t column[10] = {static_cast<int64_t>(r.code),
-                                 f.width,
-                                 f.height,
-                                 f.orientation,
-                                 static_cast<int64_t>(f.process),
-                                 static_cast<int64_t>(f.color),
-                                 f.num_components,
-                                 r.detail,
-                                 static_cast<int64_t>(r.offset),
-                                 static_cast<int64_t>(files_->bytes(i).size())};
+                                  f.width,
+                                  f.height,
+                                  f.orientation,
+                                  static_cast<int64_t>(f.process),
+                                  static_cast<int64_t>(f.color),
+                                  f.num_components,
+                                  r.detail,
+                                  static_cast<int64_t>(r.offset),
+                                  static_cast<int64_t>(files_->bytes(i).size())};
       for (size_t k = 0; k < 10; ++k) fact[k * n + i] = column[k];
       std::copy(f.h.begin(), f.h.end(), factor + i * kMaxComponents);
       std::copy(f.v.begin(), f.v.end(), factor + (n + i) * kMaxComponents);

@@ -55,8 +55,8 @@ void raise_for(ops::Status status) {
   }
 }
 
-// One object of csrc/ops with threads of its own, made anew in a forked child, which has none of the parent's threads. Not for use
-// from two threads at once; the Python side locks.
+// One object of csrc/ops with threads of its own, made anew in a forked child, which has none of the parent's threads. Not for
+// use from two threads at once; the Python side locks.
 template <typename T>
 class Forkable {
  public:
@@ -118,7 +118,8 @@ class PyUnpacker {
 void check_coordinates(const double* values, size_t count, const char* name, bool whole) {
   for (size_t i = 0; i < count; ++i) {
     const double v = values[i];
-    if (!(v >= -ops::kMaxCoordinate && v <= ops::kMaxCoordinate) || (whole && v != static_cast<double>(static_cast<int64_t>(v)))) {
+    if (!(v >= -ops::kMaxCoordinate && v <= ops::kMaxCoordinate) ||
+        (whole && v != static_cast<double>(static_cast<int64_t>(v)))) {
       throw py::value_error(std::string(name) + " holds a number outside its range: " + (whole ? "whole, " : "") +
                             "at most 2^22 either way");
     }
@@ -131,7 +132,8 @@ const double* blur_of(const py::object& object, const char* name, py::ssize_t n,
   const auto count = py::isinstance<py::array>(object) && py::reinterpret_borrow<py::array>(object).ndim() == 2
                          ? py::reinterpret_borrow<py::array>(object).shape(1)
                          : 0;
-  if (count % 2 != 1 || count > 65535) throw py::value_error(std::string(name) + " is an array of float64 [N, odd number of taps]");
+  if (count % 2 != 1 || count > 65535)
+    throw py::value_error(std::string(name) + " is an array of float64 [N, odd number of taps]");
   taps = static_cast<uint32_t>(count);
   return data_of<double>(object, name, {n, count});
 }

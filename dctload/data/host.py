@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dctload._core import CODES
 from dctload.channels import ChannelSelection
 from dctload.data.order import replacements
 from dctload.data.statistics import LoaderStatistics
-from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG
+from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG, error_from_code
 from dctload.headers import Headers
 from dctload.jpeg import COLOR_SPACES, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dctload.transforms.plan import Plan
 
 _WITHOUT_YCBCR = [COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")]
+_COLOR_SPACE = next(number for number, row in enumerate(CODES) if row[0] == "color_space")
 _MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
 
 Indices = NDArray[np.int64]
@@ -156,12 +158,8 @@ class HostStage:
         errors = opened.errors if opened.headers.code.any() else {}
         odd = np.isin(opened.headers.color, _WITHOUT_YCBCR) & (opened.headers.code == 0)
         for place in np.flatnonzero(odd).tolist():
-            name, space = self._source.name(int(indices[place])), COLOR_SPACES[opened.headers.color[place]]
-            errors[place] = UnsupportedJPEG(
-                f'{name}: its colours are {space}, which have no Y, Cb and Cr; pass fallback="transcode" to go by its pixels',
-                code="color_space",
-                process=space.upper(),
-                source=name,
+            errors[place] = error_from_code(
+                _COLOR_SPACE, offset=0, detail=int(opened.headers.color[place]), source=self._source.name(int(indices[place]))
             )
         return errors
 

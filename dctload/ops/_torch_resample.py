@@ -31,19 +31,15 @@ def resample_into(d: DCTBatch, geometry: Geometry, channels: ChannelSelection | 
     """Adds the resampled images to `out`, which is zero: `[N, C, rows, cols]`, or without `channels` pixels `[N, 3, H, W]`."""
     lists = [range(64)] * 3 if channels is None else [channels.y, channels.cb, channels.cr]
     colors = d.images.color[images] == RGB
-    for is_rgb, families in _FAMILIES.items():
-        for turned in (False, True):
-            places = np.flatnonzero((colors == is_rgb) & (geometry.transposed == turned))
-            if not len(places):
-                continue
-            samples = Samples.of(d, geometry, images, places, turned=turned)
+    for samples in Samples.by_turn(d, geometry, images):
+        for is_rgb, families in _FAMILIES.items():
             for family in families:
                 wanted = [f for part in family for f in lists[part]]
-                of_family = samples[np.flatnonzero(np.isin(samples.part, family))]
-                if not wanted or not len(of_family):
+                chosen = samples[np.flatnonzero((colors[samples.place] == is_rgb) & np.isin(samples.part, family))]
+                if not wanted or not len(chosen):
                     continue
                 ko = 1 + max(f // 8 for f in wanted), 1 + max(f % 8 for f in wanted)
-                for part, blocks in _resampled(d, of_family, ko, pixels=channels is None):
+                for part, blocks in _resampled(d, chosen, ko, pixels=channels is None):
                     _add(part, blocks, channels, out, is_rgb=is_rgb)
 
 

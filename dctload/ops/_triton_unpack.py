@@ -1,17 +1,21 @@
 """Unpacking on a CUDA device: a packed batch to coefficients in one kernel, from the one buffer (docs/wire-format.md).
 
-A program takes `TILES` consecutive tiles. It finds their components among the batch's own entries, a 32-ary search so that
-768 components cost two dependent reads instead of ten. Then it goes through the channels in chunks. One thread holds a
-(tile, channel, group), 8 values: a plane gives it one mask byte, and a data byte where the mask's bit is set. A nibble of that
-byte is spread over four bytes by one multiplication, so a plane costs 8 values a few instructions.
+A program takes one tile. It finds the tile's component among the batch's own entries, by a 32-ary search so that 768 components
+cost two dependent reads instead of ten, and goes through the channels in chunks. One thread holds some (channel, group) pairs, 8
+values each: a plane gives a pair one mask byte, and a data byte where the mask's bit is set. A nibble of that byte is spread over
+four bytes by one multiplication, so a plane costs 8 values a few instructions.
 
-Several tiles a program, because a tile of 4 channels has too little to do for its chain of dependent reads (search, record,
-table, nibbles, masks, bytes); and because the values of neighbouring tiles continue a row: 8 tiles make runs of 128 bytes.
+A program is one warp: a tile of 4 channels is a long chain of dependent reads (search, record, table, nibbles, masks, bytes)
+with little work, so as many tiles as possible should be on their way at a time. All that is known of a tile is a scalar; taking
+several tiles a program made vectors of it, and cost 160 registers a thread instead of the figures in docs/performance.md.
 
 What the host has checked (record, directory, tile tables) is trusted. Payloads are not: a byte at or past its tile's end reads
 as 0 and stores are bounded by the rectangle, so hostile nibbles and masks give wrong values and nothing else.
 """
 
+# ruff: noqa: N803
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# Kernels are Triton's dialect: compile-time arguments are written in capitals, and nothing in it has types for mypy.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -38,14 +42,12 @@ class Launch:
     """Sizes of one launch, powers of 2. They change the speed, never the values.
 
     Attributes:
-        tiles: Tiles a program takes.
         channels: Channels a chunk takes.
         warps: Warps a program has.
     """
 
-    tiles: int = 8
     channels: int = 4
-    warps: int = 4
+    warps: int = 1
 
 
 def unpack_tiles(packed: Tensor, facts: BatchFacts) -> Tensor:
@@ -169,11 +171,10 @@ def _launch(
     words = (packed, packed.view(torch.int16), packed.view(torch.int32), packed.view(torch.int64))
     names = ("DEQUANTIZE", "DENSE", "NORMALIZE", "HAS_FLIP", "CHANNELS_LAST", "WIDE")
     constants: dict[str, Any] = {name: variant.get(name, False) for name in names}
-    _unpack_kernel[(triton.cdiv(num_tiles, launch.tiles),)](
+    _unpack_kernel[(num_tiles,)](
         *words,
         out,
         *tables,
-        num_tiles,
         num_components,
         num_images,
         *size,
@@ -181,7 +182,6 @@ def _launch(
         **constants,
         COMPONENT_ROUNDS=_rounds(num_components),
         IMAGE_ROUNDS=_rounds(num_images),
-        TILES=launch.tiles,
         CHUNK=launch.channels,
         PORTABLE=is_interpreted(),
         num_warps=launch.warps,
@@ -236,17 +236,16 @@ def popcount(x, PORTABLE: tl.constexpr):
 
 @triton.jit
 def _last_at_most(words, at, count, wanted, ROUNDS: tl.constexpr):
-    """The last of `count` directory entries (4 words each, the field in question at word `at` of the first) that is not
-    above `wanted`, which the first never is. [N] -> int32 [N].
+    """The last of `count` directory entries (4 words each, the field in question at word `at` of the first) that is not above
+    `wanted`, which the first never is.
     """
-    probe = tl.arange(0, 32)[None, :]
-    low = tl.zeros_like(wanted)
+    probe = tl.arange(0, 32)
+    low = 0
     for i in tl.static_range(ROUNDS):
         step = 1 << (5 * (ROUNDS - 1 - i))
-        index = low[:, None] + probe * step
-        value = tl.load(words + at + index.to(tl.int64) * 4, mask=index < count, other=0x7FFFFFFF)
-        below = (index < count) & (value <= wanted[:, None])
-        low += (tl.sum(below.to(tl.int32), axis=1) - 1) * step
+        index = low + probe * step
+        value = tl.load(words + at + index.to(tl.int64) * 4, mask=index < count, other=0)
+        low += (tl.sum(((index < count) & (value <= wanted)).to(tl.int32), axis=0) - 1) * step
     return low
 
 
@@ -294,46 +293,42 @@ def _planes(tile, length, planes, mask_at, byte_at, group, high, low, PORTABLE: 
 
 @triton.jit
 def _chunk_values(tile, length, channels, channel, mask_at, byte_at, PORTABLE: tl.constexpr):
-    """One chunk of channels [CHUNK] of tiles [TILES]: values without their base, int32 [TILES, CHUNK, 8, 2, 4] (group, row, column
-    of the group), and where the next chunk's masks and bytes begin.
+    """One chunk of channels: values without their base, int32 [CHUNK, 8, 2, 4] (group, row, column of the group), and where the
+    next chunk's masks and bytes begin.
     """
-    tile_2, length_2, channel_2 = tile[:, None], length[:, None], channel[None, :]
-    planes = _plane_counts(tile_2, length_2, channel_2, channels[:, None])
-    masks_at = mask_at[:, None] + tl.cumsum(planes, axis=1) - planes
+    planes = _plane_counts(tile, length, channel, channels)
+    masks_at = mask_at + tl.cumsum(planes, axis=0) - planes
     # All masks of a channel at once, to know how many bytes it has: one round of reads instead of one a plane.
-    place = tl.arange(0, 16)[None, None, :]
-    at = masks_at[:, :, None] + place
-    masks = tl.load(tile_2[:, :, None] + at, mask=(place < planes[:, :, None]) & (at < length_2[:, :, None]), other=0)
-    nbytes = tl.sum(popcount(masks.to(tl.int32), PORTABLE), axis=2)
-    bytes_at = byte_at[:, None] + tl.cumsum(nbytes, axis=1) - nbytes
+    place = tl.arange(0, 16)[None, :]
+    at = masks_at[:, None] + place
+    masks = tl.load(tile + at, mask=(place < planes[:, None]) & (at < length), other=0)
+    nbytes = tl.sum(popcount(masks.to(tl.int32), PORTABLE), axis=1)
+    bytes_at = byte_at + tl.cumsum(nbytes, axis=0) - nbytes
 
-    tile_3, length_3, planes_3, masks_3 = tile_2[:, :, None], length_2[:, :, None], planes[:, :, None], masks_at[:, :, None]
-    group = tl.arange(0, 8)[None, None, :]
-    most = tl.max(tl.max(planes, axis=1), axis=0)
-    here = bytes_at[:, :, None] + tl.zeros_like(group)
-    above = tl.maximum(most, 8)
-    up_0, up_1, here = _planes(tile_3, length_3, planes_3, masks_3, here, group, above, 8, PORTABLE)
-    low_0, low_1, here = _planes(tile_3, length_3, planes_3, masks_3, here, group, tl.minimum(most, 8), 0, PORTABLE)
+    group = tl.arange(0, 8)[None, :]
+    most = tl.max(planes, axis=0)
+    here = bytes_at[:, None] + tl.zeros_like(group)
+    up_0, up_1, here = _planes(tile, length, planes[:, None], masks_at[:, None], here, group, tl.maximum(most, 8), 8, PORTABLE)
+    low_0, low_1, here = _planes(tile, length, planes[:, None], masks_at[:, None], here, group, tl.minimum(most, 8), 0, PORTABLE)
 
-    shift = (tl.arange(0, 4) * 8)[None, None, None, None, :]
-    folded = (tl.join(low_0, low_1)[:, :, :, :, None] >> shift) & 255
-    folded |= ((tl.join(up_0, up_1)[:, :, :, :, None] >> shift) & 255) << 8
-    values = (folded >> 1) ^ -(folded & 1)
-    return values, mask_at + tl.sum(planes, axis=1), byte_at + tl.sum(nbytes, axis=1)
+    shift = (tl.arange(0, 4) * 8)[None, None, None, :]
+    folded = (tl.join(low_0, low_1)[:, :, :, None] >> shift) & 255
+    folded |= ((tl.join(up_0, up_1)[:, :, :, None] >> shift) & 255) << 8
+    return (folded >> 1) ^ -(folded & 1), mask_at + tl.sum(planes, axis=0), byte_at + tl.sum(nbytes, axis=0)
 
 
 @triton.jit
 def _repeated(place, repeat, first, luma_first, factor, luma_factor, count):
-    """Where on luma's axis a component's blocks `place` [8, TILES] of the record go for the `repeat`-th time: to all that lie
-    over them, `x` with `floor(x * factor / luma_factor)` equal to the block's place in the image. And whether they go there."""
-    whole = (place + first[None, :]) * luma_factor[None, :]
-    to = (whole + factor[None, :] - 1) // factor[None, :] + repeat
-    end = (whole + luma_factor[None, :] + factor[None, :] - 1) // factor[None, :]
-    to_own = to - luma_first[None, :]
-    return to_own, (place >= 0) & (to < end) & (to_own >= 0) & (to_own < count)
+    """Where on luma's axis a component's blocks `place` of the record go for the `repeat`-th time: to all that lie over them, `x`
+    with `floor(x * factor / luma_factor)` equal to the block's place in the image. And whether they go there.
+    """
+    whole = (place + first) * luma_factor
+    to = (whole + factor - 1) // factor + repeat
+    to_own = to - luma_first
+    return to_own, (place >= 0) & (to * factor < whole + luma_factor) & (to_own >= 0) & (to_own < count)
 
 
-@triton.jit(do_not_specialize=["num_tiles", "num_components", "num_images", "rows", "cols"])
+@triton.jit(do_not_specialize=["num_components", "num_images", "rows", "cols"])
 def _unpack_kernel(
     packed,  # the batch as uint8, int16, int32, int64
     packed16,
@@ -344,7 +339,6 @@ def _unpack_kernel(
     mean,  # float32 [channels]
     gain,  # float32 [channels]
     flip,  # uint8 [images]
-    num_tiles,
     num_components,
     num_images,
     rows,
@@ -361,14 +355,11 @@ def _unpack_kernel(
     WIDE: tl.constexpr,
     COMPONENT_ROUNDS: tl.constexpr,
     IMAGE_ROUNDS: tl.constexpr,
-    TILES: tl.constexpr,
     CHUNK: tl.constexpr,
     PORTABLE: tl.constexpr,
 ):
-    # Each tile's component record, table entry and bytes; all facts are [TILES].
-    tile_index = tl.program_id(0) * TILES + tl.arange(0, TILES)
-    is_tile = tile_index < num_tiles
-    tile_index = tl.minimum(tile_index, num_tiles - 1)
+    # The tile's component record, its entry in the tile table, its bytes.
+    tile_index = tl.program_id(0)
     entries = 16 + num_images * 4  # in words of 4 bytes, as all of the following
     component = _last_at_most(packed32, entries + 1, num_components, tile_index, COMPONENT_ROUNDS)
     entry = entries + component.to(tl.int64) * 4
@@ -376,108 +367,97 @@ def _unpack_kernel(
     record = (tl.load(packed32 + entry).to(tl.int64) & 0xFFFFFFFF) * 4
     number = tile_index - tl.load(packed32 + entry + 1)
     low, high = tl.load(packed32 + record), tl.load(packed32 + record + 1)
-    size, tiles = tl.load(packed32 + record + 4), tl.load(packed32 + record + 5)
+    tiles = tl.load(packed32 + record + 5)
     table_at, payload_at = tl.load(packed32 + record + 6), tl.load(packed32 + record + 7)
     facts, place = tl.load(packed32 + record + 9), tl.load(packed32 + record + 10)
-    width, height = size & 0xFFFF, (size >> 16) & 0xFFFF
-    channels = tl.where(is_tile, facts & 0xFF, 0)
+    channels = facts & 0xFF
     own = (place >> 24) & 0xFF
     image_record = record - 16 - 48 * own
     table = image_record + ((table_at.to(tl.int64) & 0xFFFFFFFF) >> 2) + number
     begin, end = tl.load(packed32 + table), tl.load(packed32 + table + 1)
     length = (end - begin) * 16
-    payload = image_record * 4 + (payload_at.to(tl.int64) & 0xFFFFFFFF)
-    tile_at = payload + (begin.to(tl.int64) & 0xFFFFFFFF) * 16
+    tile_at = image_record * 4 + (payload_at.to(tl.int64) & 0xFFFFFFFF) + (begin.to(tl.int64) & 0xFFFFFFFF) * 16
     tile = packed + tile_at
     tiles_x = tiles & 0xFFFF
-    row_0 = number // tiles_x * 8 - ((place >> 16) & 0xFF)
-    skip_x = (place >> 8) & 0xFF
-    whole_col = number % tiles_x * 8
-    col_0 = whole_col - skip_x
-
-    has_base = (low & 1) != 0
-    base = tl.load(packed16 + (tile_at >> 1), mask=has_base, other=0).to(tl.int32)
-    all_channels = tl.arange(0, 64)[None, :]
+    base = 0
+    if low & 1:  # DC is kept
+        base = tl.load(packed16 + (tile_at >> 1)).to(tl.int32)
     mask_at = 2 + ((channels + 1) >> 1)
-    byte_at = mask_at + tl.sum(_plane_counts(tile[:, None], length[:, None], all_channels, channels[:, None]), axis=1)
+    byte_at = mask_at + tl.sum(_plane_counts(tile, length, tl.arange(0, 64), channels), axis=0)
 
     if DENSE:
         image = _last_at_most(packed32, 19, num_images, component, IMAGE_ROUNDS)
-        image_at = image.to(tl.int64) * stride_image
-        if HAS_FLIP:
-            is_flipped = tl.load(flip + image) != 0
-        # Luma's first block and factors, and the component's own.
-        luma, luma_facts = tl.load(packed32 + image_record + 19), tl.load(packed32 + image_record + 25)
-        corner = tl.load(packed32 + record + 3)
-        h, v = (facts >> 16) & 0xFF, (facts >> 24) & 0xFF
-        luma_h, luma_v = (luma_facts >> 16) & 0xFF, (luma_facts >> 24) & 0xFF
-    else:
-        first_value = tl.load(packed64 + (entry >> 1) + 1)
-        area = width.to(tl.int64) * height
-
-    row = row_0[None, :] + tl.arange(0, 8)[:, None]  # [8, TILES]
-    col = col_0[:, None] + tl.arange(0, 8)[None, :]  # [TILES, 8]
-    is_row = ((row >= 0) & (row < height[None, :]))[None, :, :, None]
-    is_col = ((col >= 0) & (col < width[:, None]))[None, None, :, :]
-
-    for chunk in range(0, tl.max(channels, axis=0), CHUNK):
+    for chunk in range(0, channels, CHUNK):
         channel = chunk + tl.arange(0, CHUNK)
         values, mask_at, byte_at = _chunk_values(tile, length, channels, channel, mask_at, byte_at, PORTABLE)
-        is_dc = (channel == 0)[None, :] & has_base[:, None]
-        values += tl.where(is_dc, base[:, None], 0)[:, :, None, None, None]
-        # In int16 the sum wraps, as the format says. Then [tile, channel, group y, x, row, column] -> [channel, y, tile, x].
-        values = tl.reshape(values.to(tl.int16), (TILES, CHUNK, 4, 2, 2, 4))
-        values = tl.reshape(tl.permute(values, (1, 2, 4, 0, 3, 5)), (CHUNK, 8, TILES, 8))
+        values += tl.where(channel == 0, base, 0)[:, None, None, None]
+        # In int16 the sum wraps, as the format says. Then groups [4, 2] of rows and columns [2, 4] -> [8 rows, 8 columns].
+        values = tl.reshape(values.to(tl.int16), (CHUNK, 4, 2, 2, 4))
+        values = tl.reshape(tl.permute(values, (0, 1, 3, 2, 4)), (CHUNK, 8, 8))
 
-        has = channel[:, None] < channels[None, :]  # [CHUNK, TILES]
-        is_value = has[:, None, :, None] & is_row
+        has = channel < channels
         if DEQUANTIZE:
-            frequency = _frequency(low[None, :], high[None, :], channel[:, None], PORTABLE)
-            step = tl.load(packed16 + record[None, :] * 2 + 32 + frequency, mask=has, other=0).to(tl.int32) & 0xFFFF
-            real = values.to(tl.float32) * step.to(tl.float32)[:, None, :, None]
+            frequency = _frequency(low, high, channel, PORTABLE)
+            step = tl.load(packed16 + record * 2 + 32 + frequency, mask=has, other=0).to(tl.int32) & 0xFFFF
+            real = values.to(tl.float32) * step.to(tl.float32)[:, None, None]
             if DENSE:
-                target = tl.load(channel_of + own[None, :] * 64 + frequency, mask=has, other=-1)
-                is_value &= (target >= 0)[:, None, :, None]
+                target = tl.load(channel_of + own * 64 + frequency, mask=has, other=-1)
+                has = target >= 0
                 target = tl.maximum(target, 0)
             if HAS_FLIP:
-                is_odd = is_flipped[None, :] & ((frequency & 1) != 0)
-                real = tl.where(is_odd[:, None, :, None], -real, real)
+                is_flipped = tl.load(flip + image) != 0
+                real = tl.where((is_flipped & ((frequency & 1) != 0))[:, None, None], -real, real)
             if NORMALIZE:
-                real -= tl.load(mean + target)[:, None, :, None]
-                real *= tl.load(gain + target)[:, None, :, None]
+                real = (real - tl.load(mean + target)[:, None, None]) * tl.load(gain + target)[:, None, None]
             result = real.to(out.dtype.element_ty)
         else:
             result = values
+        # Read again for each chunk: kept over the loop, these facts and what follows from them cost 40 registers.
+        size, place = tl.load(packed32 + record + 4), tl.load(packed32 + record + 10)
+        width, height = size & 0xFFFF, (size >> 16) & 0xFFFF
+        skip_x, skip_y = (place >> 8) & 0xFF, (place >> 16) & 0xFF
+        whole_col = number % tiles_x * 8
+        row = number // tiles_x * 8 - skip_y + tl.arange(0, 8)
+        col = whole_col - skip_x + tl.arange(0, 8)
+        is_row = ((row >= 0) & (row < height))[None, :, None]
+        is_col = ((col >= 0) & (col < width))[None, None, :]
+        is_value = has[:, None, None] & is_row & is_col
 
         if DENSE:
-            # Rows of 8 that begin at multiples of 8: let the compiler see it, and store 16 bytes at once.
-            is_plain = (h == luma_h) & (skip_x == 0) & (width % 8 == 0) & (whole_col + 8 <= cols)
-            repeats_y = tl.max((luma_v + v - 1) // v, axis=0)
-            if WIDE and tl.min(is_plain.to(tl.int32), axis=0) != 0:
-                lead = target.to(tl.int64) * (stride_channel // 8 * 8) + (image_at // 8 * 8 + whole_col)[None, :]
-                for y in range(repeats_y):
-                    to, fits = _repeated(row, y, (corner >> 16) & 0xFFFF, (luma >> 16) & 0xFFFF, v, luma_v, rows)
-                    at = lead[:, None, :] + (to * (stride_row // 8 * 8))[None, :, :]
-                    at = at[:, :, :, None] + tl.arange(0, 8)[None, None, None, :]
-                    tl.store(out + at, result, mask=is_value & fits[None, :, :, None])
-            else:
-                plane = image_at[None, :] + target.to(tl.int64) * stride_channel
-                for y in range(repeats_y):
-                    to_row, fits_row = _repeated(row, y, (corner >> 16) & 0xFFFF, (luma >> 16) & 0xFFFF, v, luma_v, rows)
-                    for x in range(tl.max((luma_h + h - 1) // h, axis=0)):
-                        to_col, fits_col = _repeated(tl.trans(col), x, corner & 0xFFFF, luma & 0xFFFF, h, luma_h, cols)
-                        to_col, fits_col = tl.trans(to_col), tl.trans(fits_col)
+            plane = out + image.to(tl.int64) * stride_image
+            # The first block, and the factors, of luma and of this component.
+            luma, luma_facts = tl.load(packed32 + image_record + 19), tl.load(packed32 + image_record + 25)
+            first = tl.load(packed32 + record + 3)
+            h, v = (facts >> 16) & 0xFF, (facts >> 24) & 0xFF
+            luma_h, luma_v = (luma_facts >> 16) & 0xFF, (luma_facts >> 24) & 0xFF
+            luma_x, luma_y = luma & 0xFFFF, (luma >> 16) & 0xFFFF
+            first_x, first_y = first & 0xFFFF, (first >> 16) & 0xFFFF
+            # Where a row of the tile is 8 columns from a multiple of 8 on, let the compiler see it and store 16 bytes at once.
+            is_whole = (h == luma_h) & (skip_x == 0) & (whole_col + 8 <= width) & (whole_col + 8 <= cols) & (first_x == luma_x)
+            for y in range((luma_v + v - 1) // v):
+                to_row, fits_row = _repeated(row, y, first_y, luma_y, v, luma_v, rows)
+                if WIDE and is_whole:
+                    lead = out + image.to(tl.int64) * (stride_image // 8 * 8) + whole_col
+                    at = (target * (stride_channel // 8 * 8))[:, None] + (to_row * (stride_row // 8 * 8))[None, :]
+                    at = at[:, :, None] + tl.arange(0, 8)[None, None, :]
+                    tl.store(lead + at, result, mask=has[:, None, None] & is_row & fits_row[None, :, None])
+                else:
+                    for x in range((luma_h + h - 1) // h):
+                        to_col, fits_col = _repeated(col, x, first_x, luma_x, h, luma_h, cols)
                         if HAS_FLIP:
-                            to_col = tl.where(is_flipped[:, None], cols - 1 - to_col, to_col)
-                        fits = is_value & is_col & fits_row[None, :, :, None] & fits_col[None, None, :, :]
-                        at = (to_row * stride_row)[None, :, :, None] + (to_col * stride_col)[None, None, :, :]
-                        at = plane[:, None, :, None] + at
+                            to_col = tl.where(is_flipped, cols - 1 - to_col, to_col)
+                        at = (to_row * stride_row)[:, None] + (to_col * stride_col)[None, :]
+                        at = (target * stride_channel)[:, None, None] + at[None, :, :]
+                        fits = is_value & (fits_row[:, None] & fits_col[None, :])[None, :, :]
                         if CHANNELS_LAST:  # channels are next to one another in memory: let neighbouring threads have them
-                            at, fits = tl.permute(at, (1, 2, 3, 0)), tl.permute(fits, (1, 2, 3, 0))
-                            tl.store(out + at, tl.permute(result, (1, 2, 3, 0)), mask=fits)
+                            at, fits = tl.permute(at, (1, 2, 0)), tl.permute(fits, (1, 2, 0))
+                            tl.store(plane + at, tl.permute(result, (1, 2, 0)), mask=fits)
                         else:
-                            tl.store(out + at, result, mask=fits)
+                            tl.store(plane + at, result, mask=fits)
         else:
-            plane = first_value[None, :] + channel[:, None].to(tl.int64) * area[None, :]
-            at = (row * width[None, :])[None, :, :, None] + col[None, None, :, :]
-            tl.store(out + plane[:, None, :, None] + at, result, mask=is_value & is_col)
+            first_value = tl.load(packed64 + (entry >> 1) + 1)
+            area = width * height
+            # 32 bits hold an offset from the chunk's first plane (at most 2^26 blocks each), and cost half the registers.
+            plane = out + (first_value + chunk * area.to(tl.int64))
+            at = (tl.arange(0, CHUNK) * area)[:, None, None] + (row[:, None] * width + col[None, :])[None, :, :]
+            tl.store(plane + at, result, mask=is_value)

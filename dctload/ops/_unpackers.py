@@ -1,4 +1,4 @@
-"""Which code unpacks: the C++ core on the CPU, Triton on CUDA, torch anywhere. All give the same integers."""
+"""Which code works where, and unpacking by it: the C++ core on the CPU, Triton on CUDA, torch anywhere. All give the same integers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ def checked_backend(backend: str) -> str:
     """The same word; ValueError if it is none of `BACKENDS`."""
     if backend not in BACKENDS:
         raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+    return backend
+
+
+def chosen_backend(backend: str, device: torch.device) -> str:
+    """`"native"`, `"torch"` or `"triton"`: what works on `device`, of `"auto"` the quickest.
+
+    Raises:
+        ValueError: The backend cannot work there.
+    """
+    on_cpu = device.type == "cpu"
+    if backend == "auto":
+        return "native" if on_cpu else "triton" if device.type == "cuda" and has_triton() else "torch"
+    if backend == "native" and not on_cpu:
+        raise ValueError(f"backend native is the CPU's; the batch is on {device}")
+    if backend == "triton" and on_cpu and not interprets_triton():
+        raise ValueError("backend triton needs a batch on a CUDA device (or TRITON_INTERPRET=1, to test)")
     return backend
 
 
@@ -42,21 +58,15 @@ def unpacked_values(packed: Tensor, facts: BatchFacts, backend: str = "auto") ->
     Raises:
         ValueError: The backend cannot work where `packed` lies.
     """
-    on_cpu = packed.device.type == "cpu"
-    if backend == "auto":
-        backend = "native" if on_cpu else "triton" if packed.device.type == "cuda" and has_triton() else "torch"
-    if backend == "torch":
-        from dctload.ops._torch_unpack import unpack_tiles as by_torch
-
-        return by_torch(packed, facts)
+    backend = chosen_backend(backend, packed.device)
     if backend == "native":
-        if not on_cpu:
-            raise ValueError(f"backend native is the CPU's; the batch is on {packed.device}")
         out = torch.empty(facts.num_values, dtype=torch.int16)
         _core.Unpacker(0).unpack(packed.numpy(), False, out.numpy())
         return out
-    if on_cpu and not interprets_triton():
-        raise ValueError("backend triton needs a batch on a CUDA device (or TRITON_INTERPRET=1, to test)")
-    from dctload.ops._triton_unpack import unpack_tiles
+    if backend == "triton":
+        from dctload.ops._triton_unpack import unpack_tiles as by_triton
 
-    return unpack_tiles(packed, facts)
+        return by_triton(packed, facts)
+    from dctload.ops._torch_unpack import unpack_tiles as by_torch
+
+    return by_torch(packed, facts)

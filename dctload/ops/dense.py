@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dctload.channels import ChannelSelection
 from dctload.jpeg import COLOR_SPACES
-from dctload.ops._unpackers import has_triton
+from dctload.ops._unpackers import checked_backend, chosen_backend
 from dctload.ops.batch import DCTBatch
 from dctload.ops.facts import Int
 
@@ -44,8 +44,8 @@ def to_dense(
         std: `[C]`, what each channel is then divided by.
         flip: bool `[B]`, which images to mirror, left to right; exact, so only where the width is a multiple of 8.
         replicate_chroma: False: refuse chroma that has fewer blocks than luma.
-        backend: `"torch"` (any device), `"triton"` (CUDA: unpacking and all that follows in one kernel, from the packed bytes),
-            or `"auto"`.
+        backend: `"triton"`: on CUDA unpacking and all that follows are one kernel, from the packed bytes, where chroma's blocks
+            are whole fractions of luma's. Else, and with the other words of `unpack`, it is torch's work.
 
     Raises:
         ValueError: Different grids or selections, frequencies that the batch does not hold, colours other than YCbCr and
@@ -53,8 +53,7 @@ def to_dense(
     """
     if dtype not in _DTYPES:
         raise ValueError(f"dtype is float32, bfloat16 or float16, not {dtype}")
-    if backend not in ("auto", "torch", "triton"):
-        raise ValueError(f'backend is "auto", "torch" or "triton", not {backend!r}')
+    backend = chosen_backend(checked_backend(backend), d.device)
     selection = _selection(d)
     parts = (selection.y, selection.cb, selection.cr)
     mirrored = _mirrored(d, flip)
@@ -62,9 +61,7 @@ def to_dense(
     rows, cols = _grid(d, alive, parts, replicate_chroma=replicate_chroma)
     mean, std = (_by_channel(name, values, len(selection), d.device) for name, values in (("mean", mean), ("std", std)))
     fits = len(alive) > 0 and bool(_repeats_whole(d, alive).all())
-    if backend == "triton" and not fits:
-        raise ValueError("chroma that has no whole fraction of luma's blocks, or no image at all: pass backend='torch'")
-    if fits and (backend == "triton" or (backend == "auto" and d.device.type == "cuda" and has_triton())):
+    if backend == "triton" and fits:
         out = torch.empty((len(d), len(selection), rows, cols), dtype=dtype, device=d.device, memory_format=memory_format)
         _by_triton(d, selection, out, mean, std, mirrored)
         return out

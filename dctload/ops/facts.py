@@ -56,7 +56,7 @@ class ImageFacts:
     @property
     def failed(self) -> NDArray[np.bool_]:
         """`[B]`, whether an image has no coefficients."""
-        return self.num_components == 0
+        return np.asarray(self.num_components == 0)
 
 
 @dataclass(frozen=True, eq=False)

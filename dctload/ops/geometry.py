@@ -28,6 +28,9 @@ class Geometry:
         box: `[B, 2, 2]`: image; vertical, horizontal; a, b. `b < a`: mirrored.
         valid: `[B, 2, 2]`: lo, hi, whole numbers. Where the range leaves the image, the pixels outside it are what
             `padding_mode` says, and count in the sums.
+        present: `[B, 2, 2]`: lo, hi, whole numbers: pixels outside do not exist, as if the image ended there: what they hold is
+            what `padding_mode` says. A component has those from `floor(lo * h / h_max)` up to `ceil(hi * h / h_max)`, within
+            its own size. None: the whole image.
         transposed: bool `[B]`: after resampling, rows become columns: the output's height runs along the image's width.
         size: Height and width of the output, in pixels; of the whole batch. Blocks: `ceil(size / 8)`; pixels of the last
             blocks beyond the size repeat the last row and column.
@@ -48,6 +51,7 @@ class Geometry:
     fill: NDArray[np.float32] | None = None
     blur: tuple[Float, Float] | None = None
     requantize: NDArray[np.uint16] | None = None
+    present: Float | None = None
 
     def __len__(self) -> int:
         return len(self.box)

@@ -39,6 +39,8 @@ class Axis:
         n: Output pixels, of all.
         padding_mode: One of `PADDING_MODES`.
         kernel: float64 `[S, taps]`, the blur; None: none.
+        begin: First sample that exists: what lies before is padding; None: 0.
+        end: One past the last that exists; None: `size`.
     """
 
     a: Float
@@ -49,23 +51,37 @@ class Axis:
     n: int
     padding_mode: str = "constant"
     kernel: Float | None = None
+    begin: Int | None = None
+    end: Int | None = None
 
     @classmethod
     def of_component(
-        cls, box: Float, valid: Float, factors: tuple[Int, Int], image_size: Int, n: int, *, mode: str, kernel: Float | None
+        cls,
+        box: Float,
+        valid: Float,
+        factors: tuple[Int, Int],
+        image_size: Int,
+        n: int,
+        *,
+        mode: str = "constant",
+        kernel: Float | None = None,
+        present: Float | None = None,
     ) -> Axis:
-        """Of luma's box and valid range, both `[S, 2]`, for a component with `factors` (its own, the largest), `[S]` each."""
+        """Of luma's box, valid and present ranges, `[S, 2]`, for a component with `factors` (its own, the largest), `[S]` each."""
         own, most = factors
-        whole = valid.astype(np.int64)
+        whole, size = valid.astype(np.int64), -(-image_size * own // most)
+        existing = None if present is None else present.astype(np.int64)
         return cls(
             a=box[:, 0] * own / most,
             b=box[:, 1] * own / most,
             lo=whole[:, 0] * own // most,
             hi=-(-whole[:, 1] * own // most),
-            size=-(-image_size * own // most),
+            size=size,
             n=n,
             padding_mode=mode,
             kernel=kernel,
+            begin=None if existing is None else np.maximum(existing[:, 0] * own // most, 0),
+            end=None if existing is None else np.minimum(-(-existing[:, 1] * own // most), size),
         )
 
     def __len__(self) -> int:
@@ -81,7 +97,14 @@ class Axis:
             hi=self.hi[places],
             size=self.size[places],
             kernel=None if self.kernel is None else self.kernel[places],
+            begin=None if self.begin is None else self.begin[places],
+            end=None if self.end is None else self.end[places],
         )
+
+    @property
+    def extent(self) -> tuple[Int, Int]:
+        """First sample that exists, and one past the last."""
+        return np.zeros_like(self.size) if self.begin is None else self.begin, self.size if self.end is None else self.end
 
     @property
     def scale(self) -> Float:
@@ -105,8 +128,9 @@ class Axis:
 
     @property
     def leaves(self) -> bool:
-        """Whether any valid range leaves its image."""
-        return bool(((self.lo < 0) | (self.hi > self.size)).any())
+        """Whether any valid range leaves what exists of its image."""
+        begin, end = self.extent
+        return bool(((self.lo < begin) | (self.hi > end)).any())
 
     @property
     def folds(self) -> bool:
@@ -123,15 +147,14 @@ class Axis:
         ends = np.sort(np.clip(ends, self.lo[:, None], self.hi[:, None]), axis=1)
         first = np.maximum(np.floor(ends[:, 0] - self.reach + 0.5 + _SLACK).astype(np.int64), self.lo)
         last = np.minimum(np.ceil(ends[:, 1] + self.reach - 0.5 - _SLACK).astype(np.int64) - 1, self.hi - 1)
-        most = self.size - 1
-        low, high = np.clip(first, 0, most), np.clip(last, 0, most)
+        least, past = self.extent
+        low, high = np.clip(first, least, past - 1), np.clip(last, least, past - 1)
         if self.folds:  # what is folded may lie deeper inside than what is not
-            folded = np.stack(
-                [fold(torch.from_numpy(end), torch.from_numpy(self.size), self.padding_mode) for end in (first, last)]
-            )
-            wraps = last - first >= self.size
-            low = np.where(wraps, 0, np.minimum(low, folded.min(axis=0)))
-            high = np.where(wraps, most, np.maximum(high, folded.max(axis=0)))
+            length = torch.from_numpy(past - least)
+            ends_ = [least + fold(torch.from_numpy(x - least), length, self.padding_mode).numpy() for x in (first, last)]
+            folded, wraps = np.stack(ends_), last - first >= past - least
+            low = np.where(wraps, least, np.minimum(low, folded.min(axis=0)))
+            high = np.where(wraps, past - 1, np.maximum(high, folded.max(axis=0)))
         return low, high + 1
 
 
@@ -173,6 +196,7 @@ def resampling_matrix(axis: Axis, s: int) -> tuple[Float, Float]:
         R `[8 * num_blocks, size]`, and by row the weight that constant padding takes, `[8 * num_blocks]`.
     """
     a, b, lo, hi, size, n = axis.a[s], axis.b[s], int(axis.lo[s]), int(axis.hi[s]), int(axis.size[s]), axis.n
+    begin, end = (int(x[s]) for x in axis.extent)
     scale = (b - a) / n
     centre = np.clip(a + (np.arange(n) + 0.5) * scale, lo, hi)
     samples = np.arange(lo, hi)
@@ -180,12 +204,12 @@ def resampling_matrix(axis: Axis, s: int) -> tuple[Float, Float]:
     weights /= weights.sum(axis=1, keepdims=True)
     matrix, outside = np.zeros((n, size)), np.zeros(n)
     for j, column in zip(samples.tolist(), weights.T, strict=True):
-        if 0 <= j < size:
+        if begin <= j < end:
             matrix[:, j] += column
         elif axis.padding_mode == "constant":
             outside += column
         else:
-            matrix[:, int(fold(torch.tensor(j), torch.tensor(size), axis.padding_mode))] += column
+            matrix[:, begin + int(fold(torch.tensor(j - begin), torch.tensor(end - begin), axis.padding_mode))] += column
     if axis.kernel is not None:
         kernel = axis.kernel[s]
         places = reflected(np.arange(n)[:, None] + np.arange(-axis.radius, axis.radius + 1), n)
@@ -244,7 +268,7 @@ def banded(axis: Axis, *, out: int, band: int, device: torch.device, pixels: boo
     """
     taps_, radius, n = int(axis.taps().max()), axis.radius, axis.n
     a, b = (torch.from_numpy(x).to(device)[:, None] for x in (axis.a, axis.b))
-    lo, hi, size = (torch.from_numpy(x).to(device)[:, None] for x in (axis.lo, axis.hi, axis.size))
+    lo, hi, begin, end = (torch.from_numpy(x).to(device)[:, None] for x in (axis.lo, axis.hi, *axis.extent))
     window = np.arange(axis.num_blocks)[:, None] * 8 + np.arange(-radius, 8 + radius)
     place = torch.from_numpy(reflected(window, n) if radius else np.minimum(window, n - 1)).to(device)
     scale = (b - a) / n
@@ -263,9 +287,9 @@ def banded(axis: Axis, *, out: int, band: int, device: torch.device, pixels: boo
     weights = weights * valid[:, :, None]
     weights = weights / weights.sum(3, keepdim=True).clamp(min=1e-30)
     if axis.folds:
-        first, weights = _folded(weights, sample, size[..., None], axis.padding_mode)
+        first, weights = _folded(weights, sample, begin[..., None], end[..., None], axis.padding_mode)
     elif axis.leaves:
-        weights = weights * ((sample >= 0) & (sample < size[..., None]))[:, :, None]
+        weights = weights * ((sample >= begin[..., None]) & (sample < end[..., None]))[:, :, None]
     if axis.kernel is not None:
         kernel = torch.from_numpy(axis.kernel).to(device, torch.float32)
         parts = weights.unfold(2, kernel.shape[1], 1)  # [S, blocks, 8, 8T, taps]
@@ -284,10 +308,10 @@ def banded(axis: Axis, *, out: int, band: int, device: torch.device, pixels: boo
     return Bands(first.to(torch.int32), matrix, total @ left.T, weights.sum(3) @ left.T)
 
 
-def _folded(weights: Tensor, sample: Tensor, size: Tensor, mode: str) -> tuple[Tensor, Tensor]:
-    """Weights of samples outside the image added to those inside; a sum over one sample is one product: no order of addition."""
+def _folded(weights: Tensor, sample: Tensor, begin: Tensor, end: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+    """Weights of samples that do not exist added to those that do; a sum over one sample is one product: no order of addition."""
     touched = (weights > 0).any(2)
-    inside = fold(sample, size, mode)
+    inside = begin + fold(sample - begin, end - begin, mode)
     first = torch.where(touched, inside, torch.iinfo(torch.int64).max).amin(2).div(8, rounding_mode="floor")
     place = inside - 8 * first[..., None]
     one = (place[..., None] == torch.arange(sample.shape[2], device=sample.device)).to(weights.dtype)

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from dctload import _core
 from dctload.channels import ChannelSelection
+from dctload.ops._unpackers import checked_backend, chosen_backend
 from dctload.ops.batch import DCTBatch
 from dctload.ops.facts import Int
 from dctload.ops.geometry import PADDING_MODES, Geometry
-from dctload.ops.samples import checked_geometry
-
-BACKENDS = ("auto", "native", "torch")
+from dctload.ops.samples import Samples, check_held, checked_geometry
 
 
 def resample(
@@ -42,7 +41,7 @@ def resample(
         images: `[N]`, which image of `d` each row of `geometry` shows; None: all, in order. One may come more than once.
         scale: float32 `[N, C]` on the batch's device, what each channel is multiplied by in the end; None: 1.
         bias: float32 `[N, C]`, what is then added, also where there was nothing; None: 0.
-        backend: `"native"` (C++, CPU), `"torch"` (any device), or `"auto"`: the quicker of those that can.
+        backend: `"native"` (C++, CPU), `"torch"` (any device), `"triton"` (CUDA), or `"auto"`: the quickest that can.
         resampler: A `dctload._core.Resampler`, whose threads and memory are kept from call to call (native alone).
 
     Returns:
@@ -54,13 +53,7 @@ def resample(
     """
     chosen = np.arange(len(d)) if images is None else np.asarray(images, np.int64).reshape(-1)
     checked_geometry(d, geometry, chosen)
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
-    on_cpu = d.device.type == "cpu"
-    if backend == "auto":
-        backend = "native" if on_cpu else "torch"
-    if backend == "native" and not on_cpu:
-        raise ValueError(f"backend native is the CPU's; the batch is on {d.device}")
+    backend = chosen_backend(checked_backend(backend), d.device)
     height, width = geometry.size
     shape = (3, height, width) if channels is None else (len(channels), *geometry.grid)
     out = torch.zeros((len(chosen), *shape), dtype=torch.float32, device=d.device)
@@ -69,12 +62,19 @@ def resample(
     for name, values in (("scale", scale), ("bias", bias)):
         if values is not None and values.shape != out.shape[:2]:
             raise ValueError(f"{name} has the shape {list(values.shape)}, not [{out.shape[0]}, {out.shape[1]}]")
+    for samples in Samples.by_turn(d, geometry, chosen):
+        check_held(samples, chosen)
     if backend == "native":
         _by_core(d, geometry, channels, chosen, scale, bias, out, _core.Resampler(0) if resampler is None else resampler)
         return out
-    from dctload.ops._torch_resample import resample_into
+    if backend == "triton":
+        from dctload.ops._triton_resample import resample_into as by_triton
 
-    resample_into(d, geometry, channels, chosen, out)
+        by_triton(d, geometry, channels, chosen, out)
+    else:
+        from dctload.ops._torch_resample import resample_into as by_torch
+
+        by_torch(d, geometry, channels, chosen, out)
     if scale is not None:
         out *= scale[:, :, None, None]
     if bias is not None:

@@ -65,12 +65,15 @@ class Samples:
         return replace(self, **picked)
 
     @classmethod
-    def of(cls, d: DCTBatch, geometry: Geometry, images: Int, places: Int, *, turned: bool) -> Samples:
-        """All components with frequencies of the images at `places` (rows of `geometry` and `images`), turned alike.
+    def by_turn(cls, d: DCTBatch, geometry: Geometry, images: Int) -> tuple[Samples, Samples]:
+        """All components with frequencies: of the images that are not turned, and of those that are."""
+        turned = np.asarray(geometry.transposed, np.bool_)
+        upright, aside = (cls.of(d, geometry, images, np.flatnonzero(turned == x), turned=x) for x in (False, True))
+        return upright, aside
 
-        Raises:
-            ValueError: A record does not hold the blocks that its box needs.
-        """
+    @classmethod
+    def of(cls, d: DCTBatch, geometry: Geometry, images: Int, places: Int, *, turned: bool) -> Samples:
+        """All components with frequencies of the images at `places` (rows of `geometry` and `images`), turned alike."""
         facts, parts = d.facts, d.components
         counts = facts.images.num_components[images[places]]
         place = np.repeat(places, counts)
@@ -81,7 +84,7 @@ class Samples:
         image = images[place]
         down = _axis(d, geometry, place, image, component, 0, turned=turned)
         across = _axis(d, geometry, place, image, component, 1, turned=turned)
-        samples = cls(
+        return cls(
             place=place,
             part=number,
             component=component,
@@ -98,8 +101,6 @@ class Samples:
             requantize=_steps(geometry, place, number, facts.images.color[image] == RGB),
             turned=turned,
         )
-        _check_held(samples, images)
-        return samples
 
 
 def _axis(d: DCTBatch, geometry: Geometry, place: Int, image: Int, component: Int, which: int, *, turned: bool) -> Axis:
@@ -119,6 +120,7 @@ def _axis(d: DCTBatch, geometry: Geometry, place: Int, image: Int, component: In
         geometry.size[shown],
         mode=geometry.padding_mode,
         kernel=None if geometry.blur is None else np.asarray(geometry.blur[shown], np.float64)[place],
+        present=None if geometry.present is None else geometry.present[place, which],
     )
 
 
@@ -139,7 +141,8 @@ def _steps(geometry: Geometry, place: Int, part: Int, is_rgb: NDArray[np.bool_])
     return geometry.requantize[place, np.where((part > 0) & ~is_rgb, 1, 0)].astype(np.int64)
 
 
-def _check_held(samples: Samples, images: Int) -> None:
+def check_held(samples: Samples, images: Int) -> None:
+    """ValueError if a record does not hold the blocks that its box needs: `resample` would take its edge for the image's."""
     for axis, start, count, word in (
         (samples.down, samples.y0, samples.rows, "rows"),
         (samples.across, samples.x0, samples.cols, "columns"),
@@ -161,6 +164,7 @@ def checked_geometry(d: DCTBatch, geometry: Geometry, images: Int) -> None:
     shapes = (
         ("box", geometry.box, (n, 2, 2)),
         ("valid", geometry.valid, (n, 2, 2)),
+        ("present", geometry.present, (n, 2, 2)),
         ("transposed", geometry.transposed, (n,)),
         ("fill", geometry.fill, (n, 3)),
         ("requantize", geometry.requantize, (n, 2, 64)),
@@ -189,6 +193,9 @@ def _check_numbers(geometry: Geometry) -> None:
         raise ValueError("geometry.box and geometry.valid are finite numbers")
     if (valid[..., 1] <= valid[..., 0]).any() or (valid != np.floor(valid)).any():
         raise ValueError("geometry.valid is lo < hi in whole pixels")
+    present = geometry.present
+    if present is not None and not ((present[..., 1] > present[..., 0]).all() and (present == np.floor(present)).all()):
+        raise ValueError("geometry.present is lo < hi in whole pixels")
     if (box[..., 0] == box[..., 1]).any():
         raise ValueError("geometry.box is empty: a and b are equal")
 

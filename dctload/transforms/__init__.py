@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dctload.transforms import functional
 from dctload.transforms.base import Transform
+from dctload.transforms.blocks import RandomAdjustSharpness
 from dctload.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -19,7 +20,7 @@ from dctload.transforms.color import (
 from dctload.transforms.compose import Compose
 from dctload.transforms.draws import Draws
 from dctload.transforms.mixing import CutMix, MixUp
-from dctload.transforms.noise import FrequencyDropout, GaussianNoise, RandomAdjustSharpness, RandomErasing, Requantize
+from dctload.transforms.noise import FrequencyDropout, GaussianNoise, RandomErasing, Requantize
 from dctload.transforms.normalize import Normalize
 from dctload.transforms.plan import Plan, SamplePlan
 from dctload.transforms.policies import DCTRandAugment, DCTTrivialAugment

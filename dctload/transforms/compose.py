@@ -54,7 +54,11 @@ class Compose:
             return transform
         if transform is None:
             return cls([])
-        return cls([transform] if isinstance(transform, Transform) else transform)
+        if isinstance(transform, Transform):
+            return cls([transform])
+        if not isinstance(transform, Iterable):
+            raise TypeError(f"transform is a Compose of dctload.transforms, a step of one, or a list of them, not {transform!r}")
+        return cls(transform)
 
     @property
     def changes_targets(self) -> bool:
@@ -165,11 +169,10 @@ class Compose:
         picture.targets = targets
         for number, step in enumerate(self.transforms):
             step.apply(picture, plan.draws.child(number))
-        x = picture.finished()
-        if channels is not None and inside is not channels:
-            keep = [64 * k + f for k, part in enumerate((channels.y, channels.cb, channels.cr)) for f in part]
-            x = x[:, keep]
-        return x, picture.targets
+            whole = any(later.needs_whole_blocks for later in self.transforms[number + 1 :])
+            if channels is not None and picture.channels != channels and not whole:
+                picture.select(channels)
+        return picture.finished(), picture.targets
 
     def __call__(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,7 +15,7 @@ def _mixed(x: UInt) -> UInt:
     """The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return np.asarray(x ^ (x >> np.uint64(31)), np.uint64)
 
 
 class Draws:
@@ -43,7 +41,7 @@ class Draws:
     def __len__(self) -> int:
         return len(self.key)
 
-    def __getitem__(self, places: ArrayLike | slice) -> Draws:
+    def __getitem__(self, places: NDArray[np.int64] | slice) -> Draws:
         return Draws(self.key[places])
 
     def child(self, number: int) -> Draws:
@@ -59,7 +57,7 @@ class Draws:
 
     def uniform(self, count: int) -> Float:
         """`[B, count]`, in [0, 1), multiples of 2^-53."""
-        return (self.bits(count) >> np.uint64(11)) * 2.0**-53
+        return np.asarray((self.bits(count) >> np.uint64(11)) * 2.0**-53, np.float64)
 
     def between(self, low: float, high: float) -> Float:
         """`[B]`, in [low, high)."""
@@ -72,7 +70,7 @@ class Draws:
     def integers(self, count: int, below: ArrayLike) -> NDArray[np.int64]:
         """`[B, count]`, in 0..below - 1; `below` is broadcast, and taken as 1 where it is less."""
         most = np.maximum(np.asarray(below), 1)
-        return np.minimum((self.uniform(count) * most).astype(np.int64), most - 1)
+        return np.asarray(np.minimum((self.uniform(count) * most).astype(np.int64), most - 1), np.int64)
 
     def orders(self, count: int) -> NDArray[np.int64]:
         """`[B, count]`, a permutation of 0..count - 1 each."""
@@ -87,5 +85,23 @@ class Draws:
         """`[B]`, Beta(alpha, alpha)."""
         if alpha == 1.0:
             return self.uniform(1)[:, 0]
-        keys: Sequence[int] = self.bits(1)[:, 0].tolist()
-        return np.array([np.random.default_rng(key).beta(alpha, alpha) for key in keys], np.float64)
+        x, y = (self.child(i).log_gamma(alpha) for i in range(2))
+        return 1.0 / (1.0 + np.exp(np.clip(y - x, -700.0, 700.0)))
+
+    def log_gamma(self, alpha: float) -> Float:
+        """`[B]`, logarithms of Gamma(alpha, 1); of small alpha the numbers themselves would be 0.
+
+        Source: Marsaglia and Tsang, A simple method for generating gamma variables, 2000; below 1 by a power of a uniform number.
+        """
+        d = (alpha if alpha >= 1 else alpha + 1) - 1 / 3
+        out, left = np.zeros(len(self)), np.arange(len(self))
+        number = 1
+        while len(left):  # at most 1 in 20 is drawn again
+            stream = self[left].child(number)
+            x, u = stream.child(0).normal(1)[:, 0], stream.child(1).uniform(1)[:, 0]
+            v = (1 + x / np.sqrt(9 * d)) ** 3
+            safe = np.where(v > 0, v, 1.0)
+            taken = (v > 0) & (np.log1p(-u) < 0.5 * x * x + d - d * safe + d * np.log(safe))
+            out[left[taken]] = np.log(d * safe[taken])
+            left, number = left[~taken], number + 1
+        return out if alpha >= 1 else out + np.log1p(-self.child(0).uniform(1)[:, 0]) / alpha

@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dctload.channels import ChannelSelection
-from dctload.transforms import color, noise
+from dctload.transforms import color
 from dctload.transforms.base import Transform, height_and_width
+from dctload.transforms.blocks import sharpen
 from dctload.transforms.draws import Draws
+from dctload.transforms.noise import Requantize, add_noise, scale_frequencies
+from dctload.transforms.picture import YCBCR_FROM_RGB
 from dctload.transforms.plan import Plan
-from dctload.transforms.spatial import CenterCrop, Pad, Resize
+from dctload.transforms.spatial import CenterCrop, GaussianBlur, Pad, Resize
 from dctload.transforms.view import View
 
 if TYPE_CHECKING:
@@ -88,6 +91,23 @@ def pad(
 ) -> Tensor:
     """Whole images with more on each side; see `Pad`."""
     return _shown(batch, _planned(Pad(padding, fill, padding_mode)), channels, output)
+
+
+def gaussian_blur(
+    batch: DCTBatch,
+    kernel_size: int | Sequence[int],
+    sigma: float,
+    *,
+    channels: Channels = None,
+    output: str = "dct",
+) -> Tensor:
+    """Whole images blurred; see `GaussianBlur`."""
+    return _shown(batch, _planned(GaussianBlur(kernel_size, sigma)), channels, output)
+
+
+def requantize(batch: DCTBatch, quality: int, *, channels: Channels = None, output: str = "dct") -> Tensor:
+    """Whole images as at a lower JPEG quality; see `Requantize`."""
+    return _shown(batch, _planned(Requantize(quality)), channels, output)
 
 
 # ---------------------------------------------------------------------------------- of coefficients: exact sign and order
@@ -168,9 +188,72 @@ def invert(x: Tensor, channels: Channels) -> Tensor:
 def adjust_sharpness(x: Tensor, sharpness_factor: ArrayLike, channels: Channels) -> Tensor:
     """Blended with a 3 x 3 smoothing; coefficients of all 192 channels, or pixels."""
     picture = _picture(x, channels)
-    if not picture.is_pixels and len(picture.components) != 192:
-        raise ValueError(f"sharpness mixes all 64 frequencies of a block; these are {len(picture.components)} channels of 192")
-    noise.sharpen(picture, _per_sample(sharpness_factor, len(x)))
+    sharpen(picture, _per_sample(sharpness_factor, len(x)))
+    return picture.tensor
+
+
+def permute_channels(x: Tensor, permutation: Sequence[int], channels: Channels) -> Tensor:
+    """R, G and B in another order: the new picture's channel `i` is the old one's `permutation[i]`.
+
+    Raises:
+        ValueError: No order of 0, 1, 2.
+    """
+    if sorted(permutation) != [0, 1, 2]:
+        raise ValueError(f"permutation is an order of 0, 1, 2, not {list(permutation)}")
+    matrix = np.eye(3)[list(permutation)]
+    return _changed(x, channels, lambda every: color.rgb_map(np.broadcast_to(matrix, (len(every), 3, 3))), 0.0)
+
+
+def lighting(x: Tensor, shift: ArrayLike, channels: Channels) -> Tensor:
+    """R, G and B (`[3]`, or `[B, 3]`; levels of 0..255) added to every pixel."""
+    picture = _picture(x, channels)
+    rgb = np.broadcast_to(np.asarray(shift, np.float64), (len(x), 3))
+    picture.linear(np.broadcast_to(np.eye(3), (len(x), 3, 3)), rgb @ YCBCR_FROM_RGB.T)
+    return picture.tensor
+
+
+# ------------------------------------------------------------------------------------------- erasing, mixing, dropping
+
+
+def erase(x: Tensor, i: int, j: int, h: int, w: int, v: float, channels: Channels) -> Tensor:
+    """A rectangle that holds gray level `v` (0..255): first row, first column, height, width, in blocks (of pixels: pixels)."""
+    picture = _picture(x, channels)
+    out = picture.tensor
+    out[:, :, i : i + h, j : j + w] = 0.0
+    gray = [k for k, (c, f) in enumerate(zip(picture.components, picture.frequencies, strict=True)) if c == f == 0]
+    out[:, gray, i : i + h, j : j + w] = (v - 128) * (1.0 if picture.is_pixels else 8.0)
+    return out
+
+
+def mixup(x: Tensor, share: ArrayLike) -> Tensor:
+    """`share * x + (1 - share) * x.roll(1, 0)`: each sample with the one before it."""
+    import torch
+
+    weight = torch.as_tensor(_per_sample(share, len(x))).to(x)[:, None, None, None]
+    return torch.lerp(x.roll(1, 0), x, weight)
+
+
+def cutmix(x: Tensor, i: int, j: int, h: int, w: int) -> Tensor:
+    """A rectangle from the sample before: first row, first column, height and width, in blocks (of pixels: pixels)."""
+    out = x.clone()
+    out[:, :, i : i + h, j : j + w] = x.roll(1, 0)[:, :, i : i + h, j : j + w]
+    return out
+
+
+def drop_frequencies(x: Tensor, frequencies: Sequence[int], channels: Channels) -> Tensor:
+    """Frequencies set to 0, numbered 0..191: Y, Cb, Cr x 64, row-major; of pixels in blocks of 8 x 8."""
+    picture = _picture(x, channels)
+    factors = np.ones((len(x), 192))
+    factors[:, list(frequencies)] = 0.0
+    scale_frequencies(picture, factors)
+    return picture.tensor
+
+
+def gaussian_noise(x: Tensor, sigma: ArrayLike, channels: Channels, *, seed: int = 0, index: ArrayLike | None = None) -> Tensor:
+    """White noise of this standard deviation in levels of 0..255, drawn from (seed, index) of each sample."""
+    picture = _picture(x, channels)
+    draws = Draws.of(seed, 0, np.arange(len(x)) if index is None else index)
+    add_noise(picture, _per_sample(sigma, len(x)), draws)
     return picture.tensor
 
 
@@ -217,7 +300,7 @@ def _picture(x: Tensor, channels: Channels) -> Picture:
 
 
 def _per_sample(value: ArrayLike, count: int) -> Float:
-    return np.broadcast_to(np.asarray(value, np.float64), (count,)).copy()
+    return np.array(np.broadcast_to(np.asarray(value, np.float64), (count,)))
 
 
 def _changed(x: Tensor, channels: Channels, change: Callable[[Float], color.Change], value: ArrayLike) -> Tensor:

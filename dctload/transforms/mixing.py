@@ -42,11 +42,11 @@ class _Mixing(Transform):
         if targets.ndim == 1:
             if targets.is_floating_point():
                 raise ValueError(f"{type(self).__name__} mixes class numbers; these targets are {targets.dtype}")
-            if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < self.num_classes:
+            on_host = targets.device.type == "cpu"  # elsewhere a look would wait for the device, which checks by itself
+            if on_host and len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < self.num_classes:
                 raise ValueError(f"a target lies outside 0..{self.num_classes - 1}; pass num_classes= as many as there are")
             targets = soft_targets(targets, self.num_classes)
-        weight = torch.from_numpy(share).to(targets)[:, None]
-        picture.targets = weight * targets + (1 - weight) * targets.roll(1, 0)
+        picture.targets = torch.lerp(targets.roll(1, 0), targets, picture.device_array(share).to(targets)[:, None])
 
 
 class MixUp(_Mixing):
@@ -61,10 +61,12 @@ class MixUp(_Mixing):
     """
 
     def apply(self, picture: Picture, draws: Draws) -> None:
+        import torch
+
         share = self._own_share(draws)
         x = picture.tensor
         weight = picture.device_array(share)[:, None, None, None]
-        picture.tensor = weight * x + (1 - weight) * x.roll(1, 0)
+        torch.lerp(x.roll(1, 0), x, weight, out=x)
         self._mix_targets(picture, share)
 
 
@@ -91,7 +93,7 @@ class CutMix(_Mixing):
         z = torch.arange(cols, device=x.device)[None, None, :]
         top, bottom, left, right = picture.device_array(boxes, torch.int64).T[:, :, None, None]
         inside = (y >= top) & (y < bottom) & (z >= left) & (z < right)
-        picture.tensor = torch.where(inside[:, None], x.roll(1, 0), x)
+        torch.where(inside[:, None], x.roll(1, 0), x, out=x)
         limit = np.minimum(boxes, [rows, rows, cols, cols])
         area = (limit[:, 1] - limit[:, 0]) * (limit[:, 3] - limit[:, 2])
         self._mix_targets(picture, 1.0 - area / (rows * cols))
@@ -111,4 +113,5 @@ def soft_targets(targets: Tensor, num_classes: int) -> Tensor:
     """Class numbers `[B]` as `[B, num_classes]` of zeros and ones."""
     import torch
 
-    return torch.nn.functional.one_hot(targets.long(), num_classes).to(torch.float32)
+    soft = torch.zeros(len(targets), num_classes, device=targets.device)
+    return soft.scatter_(1, targets.long()[:, None], 1.0)

@@ -1,25 +1,25 @@
-"""Steps that take away or blur information: erasing, dropout, noise, requantising, sharpening."""
+"""Steps that take away information: erasing, dropout, noise, requantising."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload.transforms.base import Transform, low_and_high, probability
+from dctload.transforms.base import Transform, probability
+from dctload.transforms.blocks import blocks_of_pixels, pixels_of_blocks
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dctload.transforms.draws import Draws
     from dctload.transforms.picture import Picture
     from dctload.transforms.view import View
 
 Float = NDArray[np.float64]
+
+_NOISE_AT_ONCE = 1 << 22  # numbers held at a time
 
 # ITU-T T.81, Tables K.1 and K.2, row-major.
 # fmt: off
@@ -68,11 +68,10 @@ class RandomErasing(Transform):
         y, z = torch.arange(rows, device=x.device)[:, None], torch.arange(cols, device=x.device)[None, :]
         top, bottom, left, right = picture.device_array(boxes, torch.int64).T[:, :, None, None]
         inside = (y >= top) & (y < bottom) & (z >= left) & (z < right)
-        values = np.full(len(picture.components), self.value)
-        if not picture.is_normalized:  # Y, Cb, Cr of a gray level
-            unit = 1.0 if picture.is_pixels else 8.0
-            values = np.where((picture.components == 0) & (picture.frequencies == 0), unit * (self.value - 128), 0.0)
-        picture.tensor = torch.where(inside[:, None], picture.device_array(values)[:, None, None], x)
+        x.masked_fill_(inside[:, None], self.value if picture.is_normalized else 0.0)
+        if not picture.is_normalized:  # Y of a gray level; Cb and Cr of it are 0
+            for place in np.flatnonzero((picture.components == 0) & (picture.frequencies == 0)).tolist():
+                x[:, place].masked_fill_(inside, (1.0 if picture.is_pixels else 8.0) * (self.value - 128))
 
     def _boxes(self, draws: Draws, rows: int, cols: int) -> NDArray[np.int64]:
         drawn = draws.child(1).uniform(2 * self._TRIES + 2)
@@ -90,7 +89,9 @@ class RandomErasing(Transform):
 
 
 class FrequencyDropout(Transform):
-    """Whole channels set to 0, each with the probability `p`; behind Normalize 0 is the mean. Coefficients only.
+    """Whole channels set to 0, each with the probability `p`; behind Normalize 0 is the mean.
+
+    Of pixels (`output="rgb"`) the blocks of 8 x 8 lose these frequencies; there it stands before Normalize.
 
     Args:
         p: Probability a channel.
@@ -104,13 +105,10 @@ class FrequencyDropout(Transform):
             raise ValueError("p is less than 1 where the rest is rescaled")
 
     def apply(self, picture: Picture, draws: Draws) -> None:
-        if picture.is_pixels:
-            raise ValueError('FrequencyDropout takes coefficients; leave it out with output="rgb"')
-        gone = draws.uniform(192)[:, 64 * picture.components + picture.frequencies] < self.p
+        gone = draws.uniform(192) < self.p
         if self.keep_dc:
-            gone &= picture.frequencies != 0
-        factor = np.where(gone, 0.0, 1.0 / (1.0 - self.p) if self.rescale else 1.0)
-        picture.tensor = picture.tensor * picture.device_array(factor)[:, :, None, None]
+            gone[:, ::64] = False
+        scale_frequencies(picture, np.where(gone, 0.0, 1.0 / (1.0 - self.p) if self.rescale else 1.0))
 
 
 class GaussianNoise(Transform):
@@ -131,9 +129,7 @@ class GaussianNoise(Transform):
     def apply(self, picture: Picture, draws: Draws) -> None:
         if picture.is_normalized:
             raise ValueError("GaussianNoise stands before Normalize: sigma is in levels of 0..255")
-        x = picture.tensor
-        weight = picture.device_array(draws.child(0).between(*self.sigma))[:, None, None, None]
-        picture.tensor = x + weight * counter_noise(draws.child(1), x)
+        add_noise(picture, draws.child(0).between(*self.sigma), draws.child(1))
 
 
 class Requantize(Transform):
@@ -156,82 +152,35 @@ class Requantize(Transform):
     def plan(self, view: View, draws: Draws) -> None:
         low, high = self.quality
         quality = low + draws.child(0).integers(1, high - low + 1)[:, 0]
-        tables = np.stack((quality_table(_LUMA, quality), quality_table(_CHROMA, quality)), axis=1)
-        tables[~draws.child(1).happens(self.p)] = 1  # quantised values are whole: a step of 1 leaves them
         if view.requantize is not None:
-            raise ValueError("two Requantize in one Compose")
-        view.requantize = tables
+            raise ValueError("coefficients are requantised twice in one Compose; leave one Requantize (or policy) out")
+        view.requantize = requantizing_tables(quality, draws.child(1).happens(self.p))
 
 
-class RandomAdjustSharpness(Transform):
-    """torchvision's sharpness: blended with a 3 x 3 smoothing, the border pixels left alone.
-
-    Works on whole blocks: all 64 frequencies are computed before the model's are picked.
-
-    Args:
-        sharpness_factor: 0 smooths, 1 changes nothing, 2 sharpens: one number, or (low, high) with one draw a sample.
-        p: Probability.
-    """
-
-    needs_whole_blocks = True
-
-    def __init__(self, sharpness_factor: float | Sequence[float], p: float = 0.5) -> None:
-        pair = (sharpness_factor,) * 2 if isinstance(sharpness_factor, (int, float)) else sharpness_factor
-        checked = low_and_high(pair, "sharpness_factor", centre=1.0)
-        self.sharpness_factor, self.p = checked or (1.0, 1.0), probability(p)
-
-    def apply(self, picture: Picture, draws: Draws) -> None:
-        factor = np.where(draws.child(0).happens(self.p), draws.child(1).between(*self.sharpness_factor), 1.0)
-        sharpen(picture, factor)
-
-
-def sharpen(picture: Picture, factor: Float) -> None:
-    """`factor * x + (1 - factor) * smooth(x)` on each plane, `factor` `[B]`; 1 where nothing changes."""
+def scale_frequencies(picture: Picture, factors: Float) -> None:
+    """Each frequency of each component times a factor, `[B, 192]`; samples of factors that are all 1 are not touched."""
     import torch
-    from torch.nn.functional import conv2d
 
-    if (factor == 1).all():
-        return
-    if picture.is_normalized:
-        raise ValueError("sharpness stands before Normalize")
     x = picture.tensor
-    planes = x if picture.is_pixels else pixels_of_blocks(x)
-    kernel = torch.ones(1, 1, 3, 3, device=x.device, dtype=x.dtype)
-    kernel[..., 1, 1] = 5
-    smooth = planes.clone()
-    if min(planes.shape[2:]) > 2:
-        inner = conv2d(planes.flatten(0, 1)[:, None], kernel / 13)
-        smooth[:, :, 1:-1, 1:-1] = inner.view(*planes.shape[:2], *inner.shape[2:])
-    weight = picture.device_array(factor)[:, None, None, None]
-    planes = weight * planes + (1 - weight) * smooth
-    picture.tensor = planes if picture.is_pixels else blocks_of_pixels(planes)
+    if not picture.is_pixels:
+        x.mul_(picture.device_array(factors[:, 64 * picture.components + picture.frequencies])[:, :, None, None])
+        return
+    if picture.is_normalized or x.shape[2] % 8 or x.shape[3] % 8:
+        raise ValueError(
+            f"frequencies of {x.shape[2]} x {x.shape[3]} pixels are scaled before Normalize, and by blocks of 8 x 8; move the "
+            "step to the front, and take a size that is a multiple of 8"
+        )
+    chosen = np.flatnonzero((factors != 1).any(axis=1))
+    places = picture.device_array(chosen, torch.int64)
+    blocks = blocks_of_pixels(x[places]) * picture.device_array(factors[chosen])[:, :, None, None]
+    x[places] = pixels_of_blocks(blocks)
 
 
-def pixels_of_blocks(x: Tensor) -> Tensor:
-    """`[B, 192, rows, cols]` -> `[B, 3, 8 rows, 8 cols]`, by the inverse DCT (T.81, A.3.3), without level shift."""
-    import torch
-
-    d = torch.from_numpy(dct_matrix()).to(x)
-    b, _, rows, cols = x.shape
-    planes = torch.einsum("vy,bcvurs,uz->bcrysz", d, x.view(b, 3, 8, 8, rows, cols), d)
-    return planes.reshape(b, 3, 8 * rows, 8 * cols)
-
-
-def blocks_of_pixels(planes: Tensor) -> Tensor:
-    """The way back: `[B, 3, 8 rows, 8 cols]` -> `[B, 192, rows, cols]`."""
-    import torch
-
-    d = torch.from_numpy(dct_matrix()).to(planes)
-    b, _, height, width = planes.shape
-    blocks = planes.view(b, 3, height // 8, 8, width // 8, 8)
-    return torch.einsum("vy,bcrysz,uz->bcvurs", d, blocks, d).reshape(b, 192, height // 8, width // 8)
-
-
-@lru_cache(maxsize=1)
-def dct_matrix() -> Float:
-    """`[8, 8]`: the orthonormal DCT of T.81, A.3.3; frequency by sample."""
-    u, x = np.arange(8)[:, None], np.arange(8)[None, :]
-    return np.where(u == 0, math.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * math.pi / 16)
+def requantizing_tables(quality: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """uint16 `[B, 2, 64]` of luma and chroma; where not `which`, steps of 1, which leave coefficients as they are."""
+    tables = np.stack((quality_table(_LUMA, quality), quality_table(_CHROMA, quality)), axis=1)
+    tables[~which] = 1  # dequantised values are whole
+    return tables
 
 
 def quality_table(base: NDArray[np.int64], quality: NDArray[np.int64]) -> NDArray[np.uint16]:
@@ -240,17 +189,29 @@ def quality_table(base: NDArray[np.int64], quality: NDArray[np.int64]) -> NDArra
     return np.clip((base * scale[:, None] + 50) // 100, 1, 255).astype(np.uint16)
 
 
-def counter_noise(draws: Draws, like: Tensor) -> Tensor:
-    """Standard normal numbers in the shape of `like` `[B, ...]`: sample by sample from its stream, the same on every device."""
+def add_noise(picture: Picture, sigma: Float, draws: Draws) -> None:
+    """Adds N(0, sigma^2) to each value, `sigma` `[B]`; a value's noise depends on its sample's stream, channel and place alone.
+
+    Counters through SplitMix64's finaliser, two normal numbers each by Box and Muller; on every device the same up to rounding.
+    """
     import torch
 
-    keys = torch.from_numpy((draws.bits(1)[:, 0] >> np.uint64(1)).astype(np.int64)).to(like.device)
-    count = like[0].numel() if len(like) else 0
-    counter = torch.arange(2 * count, device=like.device, dtype=torch.int64)
-    bits = keys[:, None] + counter * -7046029254386353131  # the golden ratio's 64 bits; integers wrap as in SplitMix64
-    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
-        bits = (bits ^ (bits >> shift & (1 << 64 - shift) - 1)) * factor
-    bits = bits ^ (bits >> 31 & (1 << 33) - 1)
-    u = ((bits >> 40 & (1 << 24) - 1).to(torch.float64) + 0.5) * 2.0**-24
-    normal = torch.sqrt(-2 * torch.log(u[:, :count])) * torch.cos(2 * math.pi * u[:, count:])
-    return normal.to(like.dtype).view_as(like)
+    x = picture.tensor
+    channels = picture.device_array(64 * picture.components + picture.frequencies, torch.int64)
+    size = x.shape[2] * x.shape[3]
+    half = -(-size // 2)
+    golden = -7046029254386353131  # the golden ratio's 64 bits
+    counter = (channels[:, None] * half + torch.arange(half, device=x.device)) * golden
+    keys = picture.device_array((draws.bits(1)[:, 0] >> np.uint64(1)).astype(np.int64), torch.int64)
+    weight = picture.device_array(sigma)
+    step = max(1, _NOISE_AT_ONCE // max(counter.numel(), 1))
+    for first in range(0, len(x), step):
+        bits = keys[first : first + step, None, None] + counter  # integers wrap as in SplitMix64
+        for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+            bits.bitwise_xor_(bits >> shift & (1 << 64 - shift) - 1).mul_(factor)
+        bits.bitwise_xor_(bits >> 31 & (1 << 33) - 1)
+        radius = ((bits >> 40 & (1 << 24) - 1).to(x.dtype) + 0.5).mul_(2.0**-24).log_().mul_(-2).clamp_(min=0).sqrt_()
+        angle = (bits >> 8 & (1 << 24) - 1).to(x.dtype).mul_(2 * math.pi * 2.0**-24)
+        noise = torch.cat((radius * angle.cos(), radius * angle.sin()), dim=2)[:, :, :size]
+        part = x[first : first + step]
+        part.addcmul_(noise.reshape(part.shape), weight[first : first + step, None, None, None])

@@ -37,6 +37,13 @@ class Picture:
         device: Where the tensors lie.
     """
 
+    _matrix: Float
+    _offset: Float
+    _mean: Float
+    _scale: Float | None
+    _bias: Float | None
+    _clamps: bool
+
     def __init__(
         self, make: Make, channels: ChannelSelection | None, count: int, grid: tuple[int, int], device: torch.device
     ) -> None:
@@ -82,7 +89,7 @@ class Picture:
     def tensor(self) -> Tensor:
         """The picture with all changes made; may be changed in place, and set.
 
-        Coefficients; or level-shifted Y, Cb, Cr pixels, and after `normalize` RGB.
+        Coefficients; or level-shifted Y, Cb, Cr pixels, and after `normalize` RGB. Contiguous.
         """
         return self._flush()
 
@@ -95,6 +102,15 @@ class Picture:
         if self.is_pixels and not self.is_rgb:
             self._to_rgb()
         return self._flush()
+
+    def select(self, channels: ChannelSelection) -> None:
+        """Keeps some of the coefficients, as the steps that need whole blocks are done."""
+        x, places = self._flush(), 64 * self.components + self.frequencies
+        kept = [64 * k + f for k, part in enumerate((channels.y, channels.cb, channels.cr)) for f in part]
+        self._tensor = x[:, self.device_array(np.searchsorted(places, kept), torch.int64)]
+        self.channels = channels
+        for name in ("components", "frequencies", "_spread"):
+            vars(self).pop(name, None)
 
     @property
     def is_pixels(self) -> bool:
@@ -135,16 +151,15 @@ class Picture:
         self._matrix = np.broadcast_to(np.eye(3), (self.count, 3, 3)).copy()
         self._offset = np.zeros((self.count, 3))
         self._mean = np.zeros((self.count, 3, 3))  # times the means of Y, Cb, Cr
-        self._scale: Float | None = None
-        self._bias: Float | None = None
+        self._scale = self._bias = None
+        self._clamps = False
         self._identity = self._matrix
 
     def _to_rgb(self) -> None:
-        """Pixels in 0..1; the one place where they are clamped."""
+        """Pixels in 0..1; the one place where they are clamped, when the changes are made."""
         every = (self.count, 3, 3)
         self.linear(np.broadcast_to(RGB_FROM_YCBCR / 255, every), np.full(every[:2], 128 / 255))
-        self._tensor = self._flush().clamp_(0.0, 1.0)
-        self.is_rgb = True
+        self.is_rgb = self._clamps = True
 
     def _materialized(self) -> Tensor:
         if self._tensor is None:
@@ -152,56 +167,92 @@ class Picture:
         return self._tensor
 
     def _flush(self) -> Tensor:
-        """Makes the gathered changes."""
-        matrix, offset, mean, scale, bias = self._matrix, self._offset, self._mean, self._scale, self._bias
+        """Makes the gathered changes, in place."""
+        matrix, offset, mean, scale, bias, clamps = self._matrix, self._offset, self._mean, self._scale, self._bias, self._clamps
         changed = matrix is not self._identity
         self._reset()
         if not changed and scale is None:
             return self._materialized()
         components, is_dc = self.components, self.frequencies == 0
-        ones = np.ones(len(components))
-        gain = ones if scale is None else scale
+        gain = np.ones(len(components)) if scale is None else scale
         # A block's DC is eight times its mean.
         dc = gain * (is_dc * 8.0 if self.channels is not None else 1.0)
-        factors = matrix[:, components, components] * gain
         additions = offset[:, components] * dc + (0.0 if bias is None else bias)
-        mixed = (np.abs(matrix * (1 - np.eye(3))) > 0).any(axis=0)
-        if self._tensor is None and not mixed.any() and not mean.any():
+        factors = matrix[:, components, components] * gain
+        mixed = (matrix * (1 - np.eye(3)) != 0).any(axis=0)
+        if self._tensor is None and not (mixed.any() or mean.any() or clamps):
             self._tensor = self._make(self.device_array(factors), self.device_array(additions))
             return self._tensor
         x, total = self._materialized(), self.device_array(additions)
         if mean.any():
-            shift = torch.einsum("bij,bj->bi", self.device_array(mean), self._means(x))
-            total = total + shift[:, components.tolist()] * self.device_array(dc)
-        if self.channels is None:
-            flat = torch.baddbmm(total[:, :, None], self.device_array(matrix * gain[:, None]), x.flatten(2))
-            self._tensor = flat.view_as(x)
-            return self._tensor
-        source = x.clone() if mixed.any() else x
-        x = x.mul_(self.device_array(factors)[:, :, None, None]).add_(total[:, :, None, None])
-        for i, j in zip(*np.nonzero(mixed), strict=True):
-            to, of = self._shared(int(i), int(j))
-            weight = self.device_array(matrix[:, i, j][:, None] * gain[to])
-            x[:, to] += weight[:, :, None, None] * source[:, of]
-        self._tensor = x
+            shift = torch.einsum("bij,bj->bi", self.device_array(mean), self._means(x, np.asarray(mean.any(axis=(0, 1)))))
+            total = total + shift[:, self._spread] * self.device_array(dc)
+        if self.channels is None and (mixed.any() or clamps):
+            low = np.zeros(3) if bias is None else bias
+            bounds = (low, low + gain) if clamps else None
+            _map_pixels(x, self.device_array(matrix * gain[:, None]), total, bounds, self.device_array)
+            return x
+        sources = {int(j): x[:, self._span(int(j))].clone() for j in np.flatnonzero(mixed.any(axis=0))}
+        x.mul_(self.device_array(factors)[:, :, None, None]).add_(total[:, :, None, None])
+        for i, j in zip(*(n.tolist() for n in np.nonzero(mixed)), strict=True):
+            self._mix(x, i, sources[j], j, matrix[:, i, j], gain)
         return x
 
-    def _means(self, x: Tensor) -> Tensor:
-        """`[B, 3]`: mean of Y, Cb, Cr, level-shifted, 0..255 scale."""
-        if self.channels is None:
-            return x.mean(dim=(2, 3))
+    def _mix(self, x: Tensor, i: int, source: Tensor, j: int, weight: Float, gain: Float) -> None:
+        """Adds `weight` times component j, before the change, to component i; what only one of them has is not mixed."""
+        to, of = self._span(i), self._span(j)
+        mine, other = self.frequencies[to], self.frequencies[of]
+        factors = self.device_array(weight[:, None] * gain[to])[:, :, None, None]
+        if np.array_equal(mine, other):
+            x[:, to].addcmul_(source, factors)
+            return
+        shared = np.intersect1d(mine, other)
+        if not len(shared):
+            return
+        here, there = (self.device_array(np.searchsorted(part, shared), torch.int64) for part in (mine, other))
+        x.index_add_(1, here + to.start, source[:, there] * factors[:, here])
+
+    def _means(self, x: Tensor, wanted: NDArray[np.bool_]) -> Tensor:
+        """`[B, 3]`: mean of Y, Cb, Cr, level-shifted, 0..255 scale; of those that are wanted."""
         means = torch.zeros(self.count, 3, device=x.device, dtype=x.dtype)
-        dc = self.frequencies == 0
-        for component in range(3):
-            place = np.flatnonzero(dc & (self.components == component))
+        for component in np.flatnonzero(wanted).tolist():
+            place = np.flatnonzero((self.components == component) & (self.frequencies == 0))
             if len(place):
-                means[:, component] = x[:, int(place[0])].mean(dim=(1, 2)) / 8
+                means[:, component] = x[:, int(place[0])].mean(dim=(1, 2)) / (1 if self.channels is None else 8)
             elif component == 0:
-                raise ValueError("contrast needs the DC of Y among the channels; keep frequency 0 of y")
+                raise ValueError("contrast needs the mean of Y: keep frequency 0 of y among the channels")
         return means
 
-    def _shared(self, i: int, j: int) -> tuple[list[int], list[int]]:
-        """Places of the frequencies that components i and j both have."""
-        at = {(int(c), int(f)): place for place, (c, f) in enumerate(zip(self.components, self.frequencies, strict=True))}
-        pairs = [(at[i, f], at[j, f]) for c, f in at if c == i and (j, f) in at]
-        return [p for p, _ in pairs], [q for _, q in pairs]
+    def _span(self, component: int) -> slice:
+        """Channels of a component."""
+        first, end = np.searchsorted(self.components, [component, component + 1])
+        return slice(int(first), int(end))
+
+    @cached_property
+    def _spread(self) -> Tensor:
+        """int64 `[C]` on the device: the component of each channel."""
+        return self.device_array(self.components, torch.int64)
+
+
+def _map_pixels(
+    x: Tensor, matrix: Tensor, offset: Tensor, bounds: tuple[Float, Float] | None, put: Callable[[Float], Tensor]
+) -> None:
+    """`matrix @ x + offset` of pixels `[B, 3, H, W]`, and clamped to `bounds` by plane; in place.
+
+    On the CPU image by image through a buffer that stays in the cache: a second tensor of the whole batch would cost three times
+    as much, in pages that are touched for the first time.
+    """
+    flat = x.flatten(2)
+    if x.device.type != "cpu":
+        torch.baddbmm(offset[:, :, None], matrix, flat.clone(), out=flat)
+        if bounds is not None:
+            low, high = (put(side)[:, None, None] for side in bounds)
+            torch.clamp(x, low, high, out=x)
+        return
+    buffer = torch.empty_like(flat[0]) if len(flat) else flat
+    for i in range(len(flat)):
+        torch.addmm(offset[i, :, None], matrix[i], flat[i], out=buffer)
+        if bounds is not None:
+            for plane, low, high in zip(buffer, bounds[0].tolist(), bounds[1].tolist(), strict=True):
+                plane.clamp_(low, high)
+        flat[i].copy_(buffer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from dctload.channels import ChannelSelection
 from dctload.headers import Headers
 from dctload.jpeg import COLOR_SPACES
 from dctload.ops.geometry import Geometry
+from dctload.ops.operators import Axis as ComponentAxis
 
 if TYPE_CHECKING:
     from dctload.transforms.draws import Draws
@@ -79,34 +81,34 @@ def sample_plan(plan: Plan, i: int, boxes: NDArray[np.int64], masks: NDArray[np.
 def needed_region(geometry: Geometry, headers: Headers) -> NDArray[np.int64]:
     """int64 `[B, 4]`: the pixels as coded that have a weight in any component; height 0: the whole image.
 
-    Along an axis the triangle of an output pixel reaches `max(|s|, 1)` component pixels from its centre.
+    What the resampler asks for, component by component, and brought back to luma pixels.
     """
-    edges = []
+    sizes, edges = _stored_sizes(geometry), []
+    alive = headers.code == 0
     for axis, (size, factors, most) in enumerate(
         ((headers.height, headers.v, headers.v_max), (headers.width, headers.h, headers.h_max))
     ):
-        n = _stored_sizes(geometry)[:, axis]
-        a, b = geometry.box[:, axis].T
-        lo, hi = geometry.valid[:, axis].T
-        s = np.abs(b - a) / np.maximum(n, 1)
-        ratio = np.where(factors > 0, factors / most[:, None], 1.0)  # component pixels a luma pixel
-        reach = (np.maximum(s[:, None] * ratio, 1.0) + 0.5) / ratio  # in luma pixels
-        margin = reach.max(axis=1) + _blur_reach(geometry, axis) * s
-        first, last = np.minimum(a, b) - margin, np.maximum(a, b) + margin
-        first, last = np.maximum(first, lo), np.minimum(last, hi)
-        # Padding by reflection reads as far inside as it leaves the image.
-        inside_first = np.minimum(np.where(last > size, 2 * size - last - 1, size), np.maximum(first, 0))
-        inside_last = np.maximum(np.where(first < 0, 1 - first, 0), np.minimum(last, size))
-        grain = (most[:, None] / np.maximum(factors, 1)).max(
-            axis=1, where=factors > 0, initial=1
-        )  # whole pixels of every component
-        begin = np.clip(np.floor(inside_first / grain) * grain, 0, size - 1)
-        end = np.clip(np.ceil(inside_last / grain) * grain, begin + 1, size)
-        edges.append((begin, end))
+        counts = (factors > 0) & alive[:, None]
+        counts[:, 1:] &= factors[:, 1:] != factors[:, :-1]  # Cr is as Cb
+        begin, end = np.broadcast_to(size[:, None], factors.shape).copy(), np.zeros_like(factors)
+        for n in np.unique(sizes[:, axis]):
+            i, k = np.nonzero(counts & (sizes[:, axis] == n)[:, None])
+            own, whole = factors[i, k], most[i]
+            component = ComponentAxis.of_component(
+                geometry.box[i, axis],
+                geometry.valid[i, axis],
+                (own, whole),
+                size[i],
+                int(n),
+                mode=geometry.padding_mode,
+                present=None if geometry.present is None else geometry.present[i, axis],
+            )
+            low, high = component.needed()
+            begin[i, k], end[i, k] = low * whole // own, -(-high * whole // own)
+        edges.append((begin.min(axis=1), np.minimum(end.max(axis=1), size)))
     (top, bottom), (left, right) = edges
     boxes = np.stack((top, left, bottom - top, right - left), axis=1).astype(np.int64)
-    boxes[(boxes[:, 2] >= headers.height) & (boxes[:, 3] >= headers.width)] = 0
-    boxes[headers.code != 0] = 0
+    boxes[(boxes[:, 2] >= headers.height) & (boxes[:, 3] >= headers.width) | ~alive] = 0
     return boxes
 
 
@@ -125,36 +127,45 @@ def band(
         selection: The output's channels; None: pixels, which need all.
         margin: None: exact, all frequencies unless the native grid is kept.
     """
-    count = len(headers)
-    masks = np.full((count, 3), _ALL, np.uint64)
-    sizes = _stored_sizes(geometry)
+    wanted = [range(64)] * 3 if selection is None else [selection.y, selection.cb, selection.cr]
+    masks = np.zeros((len(headers), 3), np.uint64)
     for role in range(3):
-        place = min(role, 2)
-        wanted = range(64) if selection is None else (selection.y, selection.cb, selection.cr)[role]
-        if len(wanted) == 0:
-            masks[:, role] = 0
-            continue
-        ko = np.array([1 + max(f // 8 for f in wanted), 1 + max(f % 8 for f in wanted)])
-        ko_stored = np.where(geometry.transposed[:, None], ko[::-1], ko)
-        scale, aligned = np.ones((count, 2)), np.ones((count, 2), bool)
-        for axis, (factors, most) in enumerate(((headers.v, headers.v_max), (headers.h, headers.h_max))):
-            factor = np.where(factors[:, place] > 0, factors[:, place], most) / most
-            a, b = (geometry.box[:, axis] * factor[:, None]).T
-            lo, hi = geometry.valid[:, axis].T * factor
-            scale[:, axis] = np.abs(b - a) / np.maximum(sizes[:, axis], 1)
-            inside = (np.minimum(a, b) >= lo) & (np.maximum(a, b) <= hi) & (lo >= 0)
-            size = (headers.height if axis == 0 else headers.width) * factor
-            aligned[:, axis] = inside & (a % 8 == 0) & (b % 8 == 0) & (np.maximum(a, b) <= size)
-        native = aligned.all(axis=1) & (scale == 1).all(axis=1) & (geometry.blur is None) & (selection is not None)
-        k = np.full((count, 2), 8)
-        if margin is not None:
-            k = np.minimum(8, np.ceil(ko_stored / np.maximum(scale, 1e-9) - 1e-9).astype(np.int64) + margin)
-            k[(scale < 1).any(axis=1)] = 8
-        square = rectangle_masks(k)
-        own, turned = _mask(wanted), _mask([8 * (f % 8) + f // 8 for f in wanted])
-        masks[:, role] = np.where(native, np.where(geometry.transposed, turned, own), square)
+        if role == 2 and wanted[1] == wanted[2] and all((f[:, 1] == f[:, 2]).all() for f in (headers.v, headers.h)):
+            masks[:, 2] = masks[:, 1]
+        elif len(wanted[role]):
+            masks[:, role] = _band_of(geometry, headers, role, wanted[role], margin, keeps_grid=selection is not None)
     masks[headers.color == _RGB] = _ALL  # Y, Cb and Cr are mixed of all three
     return masks
+
+
+def _band_of(
+    geometry: Geometry, headers: Headers, role: int, wanted: Sequence[int], margin: int | None, *, keeps_grid: bool
+) -> NDArray[np.uint64]:
+    """uint64 `[B]`: of one component."""
+    ko = np.array([1 + max(f // 8 for f in wanted), 1 + max(f % 8 for f in wanted)])
+    ko_stored = np.where(geometry.transposed[:, None], ko[::-1], ko)
+    own = np.stack((headers.v[:, role], headers.h[:, role]), axis=1)
+    most = np.stack((headers.v_max, headers.h_max), axis=1)
+    factor = np.where(own > 0, own, most) / most  # [B, 2], vertical and horizontal
+    box = geometry.box * factor[:, :, None]
+    low, high = box.min(axis=2), box.max(axis=2)
+    scale = (high - low) / np.maximum(_stored_sizes(geometry), 1)
+    first, end = (
+        (0.0, np.stack((headers.height, headers.width), axis=1))
+        if geometry.present is None
+        else (geometry.present[..., 0], geometry.present[..., 1])
+    )
+    k = np.full((len(headers), 2), 8)
+    if margin is not None:
+        k = np.minimum(8, np.ceil(ko_stored / np.maximum(scale, 1e-9) - 1e-9).astype(np.int64) + margin)
+        k[(scale < 1).any(axis=1)] = 8
+    masks = rectangle_masks(k)
+    if keeps_grid and geometry.blur is None:
+        inside = (low >= first * factor) & (high <= end * factor)
+        native = (inside & (low % 8 == 0) & (high % 8 == 0) & (scale == 1)).all(axis=1)
+        turned = [8 * (f % 8) + f // 8 for f in wanted]
+        masks = np.where(native, np.where(geometry.transposed, _mask(turned), _mask(wanted)), masks)
+    return np.asarray(masks, np.uint64)
 
 
 def rectangle_masks(k: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -162,23 +173,15 @@ def rectangle_masks(k: NDArray[np.int64]) -> NDArray[np.uint64]:
     rows = (np.uint64(1) << k[:, 1].astype(np.uint64)) - np.uint64(1)  # one row of 8 bits
     repeated = rows * np.uint64(0x0101010101010101)
     high = np.where(k[:, 0] >= 8, _ALL, (np.uint64(1) << (8 * np.minimum(k[:, 0], 7)).astype(np.uint64)) - np.uint64(1))
-    return repeated & high
+    return np.asarray(repeated & high, np.uint64)
 
 
-def _mask(frequencies: range | tuple[int, ...] | list[int]) -> np.uint64:
-    return np.uint64(sum(1 << f for f in frequencies))
+def _mask(frequencies: Sequence[int]) -> np.uint64:
+    bits: np.uint64 = np.uint64(sum(1 << f for f in frequencies))
+    return bits
 
 
 def _stored_sizes(geometry: Geometry) -> NDArray[np.int64]:
     """`[B, 2]`: output pixels along the image's vertical and horizontal axis."""
     size = np.array(geometry.size)
     return np.where(geometry.transposed[:, None], size[::-1], size)
-
-
-def _blur_reach(geometry: Geometry, axis: int) -> Float:
-    """`[B]`: output pixels that a blur reaches along an axis of the image."""
-    if geometry.blur is None:
-        return np.zeros(len(geometry))
-    vertical, horizontal = (kernel.shape[1] // 2 for kernel in geometry.blur)
-    pair = np.array([vertical, horizontal], np.float64)
-    return np.where(geometry.transposed, pair[1 - axis], pair[axis])

@@ -1,7 +1,7 @@
 """Automatic augmentation from the operations that exist on coefficients.
 
 Not torchvision's sets: solarize, posterize, equalize, autocontrast, rotation and shear have no linear form and are not here;
-requantising and translation are. The names say so.
+requantising and frequency dropout are. The names say so.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload.transforms.base import Transform
+from dctload.transforms.blocks import sharpen
 from dctload.transforms.color import brightness, contrast, inversion, mixture, saturation
-from dctload.transforms.noise import sharpen
+from dctload.transforms.noise import requantizing_tables, scale_frequencies
 
 if TYPE_CHECKING:
     from dctload.transforms.draws import Draws
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-# Name -> (magnitude 0, magnitude 1), and whether the sign is drawn. Translations are shares of the side.
+# Name -> (magnitude 0, magnitude 1), and whether the sign is drawn. Translations are shares of the side; Requantize takes 95 and
+# less as quality; FrequencyDropout's is the share of the frequencies. The others' are torchvision's.
 OPERATIONS: dict[str, tuple[float, float, bool]] = {
     "Identity": (0.0, 0.0, False),
     "TranslateX": (0.0, 150 / 331, True),
@@ -32,12 +34,19 @@ OPERATIONS: dict[str, tuple[float, float, bool]] = {
     "Contrast": (0.0, 0.9, True),
     "Sharpness": (0.0, 0.9, True),
     "Invert": (0.0, 0.0, False),
+    "Requantize": (0.0, 80.0, False),
+    "FrequencyDropout": (0.0, 0.5, False),
 }
+_BEST_QUALITY = 95
 _NAMES = list(OPERATIONS)
 
 
 class _Policy(Transform):
-    """Operations drawn for each sample: rounds of (operation, magnitude)."""
+    """Operations drawn for each sample: rounds of (operation, magnitude).
+
+    Translations and requantising come first, as all that is planned does; the rest follows in the order drawn. What a translation
+    leaves empty is black, or as the padding of the steps before says. With pixels out the size is a multiple of 8.
+    """
 
     needs_whole_blocks = True  # Sharpness
 
@@ -63,28 +72,43 @@ class _Policy(Transform):
         return out
 
     def plan(self, view: View, draws: Draws) -> None:
-        down, right = np.zeros(len(view)), np.zeros(len(view))
+        size, height, width = view.size, view.height, view.width
         for chosen, strength in self._drawn(draws):
-            down += np.where(chosen == _NAMES.index("TranslateY"), strength, 0.0)
-            right += np.where(chosen == _NAMES.index("TranslateX"), strength, 0.0)
-        if down.any() or right.any():
-            view.pad_with("constant", view.fill)
-            size = view.size
-            height, width = view.height, view.width
-            view.crop(-np.rint(down * height).astype(np.int64), -np.rint(right * width).astype(np.int64), height, width)
-            view.size = size
+            down, right = (
+                np.trunc(np.where(_is(chosen, name), strength, 0.0) * side).astype(np.int64)
+                for name, side in (("TranslateY", height), ("TranslateX", width))
+            )
+            if down.any() or right.any():
+                if view.padding_mode is None:
+                    view.pad_with("constant", view.fill)
+                view.crop(-down, -right, height, width)
+                view.size = size
+            if _is(chosen, "Requantize").any():
+                quality = np.rint(_BEST_QUALITY - np.where(_is(chosen, "Requantize"), strength, 0.0)).astype(np.int64)
+                tables = requantizing_tables(quality, _is(chosen, "Requantize"))
+                view.requantize = tables if view.requantize is None else np.maximum(tables, view.requantize)
 
     def apply(self, picture: Picture, draws: Draws) -> None:
-        for chosen, strength in self._drawn(draws):
+        for number, (chosen, strength) in enumerate(self._drawn(draws)):
             makers = {"Brightness": brightness, "Color": saturation, "Contrast": contrast}
             changes, place = [], np.full(len(chosen), len(makers) + 1)
-            for number, (name, make) in enumerate(makers.items()):
+            for which, (name, make) in enumerate(makers.items()):
                 changes.append(make(1.0 + strength))
-                place = np.where(chosen == _NAMES.index(name), number, place)
+                place = np.where(_is(chosen, name), which, place)
             changes.append(inversion(np.ones(len(chosen), bool)))
-            place = np.where(chosen == _NAMES.index("Invert"), len(makers), place)
-            picture.linear(*mixture(changes, place))
-            sharpen(picture, np.where(chosen == _NAMES.index("Sharpness"), 1.0 + strength, 1.0))
+            place = np.where(_is(chosen, "Invert"), len(makers), place)
+            if (place <= len(makers)).any():
+                picture.linear(*mixture(changes, place))
+            sharpen(picture, np.where(_is(chosen, "Sharpness"), 1.0 + strength, 1.0))
+            dropped = np.where(_is(chosen, "FrequencyDropout"), strength, 0.0)
+            if dropped.any():
+                gone = draws.child(number).child(3).uniform(192) < dropped[:, None]
+                gone[:, ::64] = False
+                scale_frequencies(picture, np.where(gone, 0.0, 1.0))
+
+
+def _is(chosen: NDArray[np.int64], name: str) -> NDArray[np.bool_]:
+    return np.asarray(chosen == _NAMES.index(name))
 
 
 class DCTRandAugment(_Policy):

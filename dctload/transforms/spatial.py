@@ -29,7 +29,7 @@ class Resize(Transform):
         max_size: With an int: the longer side is at most this; the shorter one shrinks with it.
     """
 
-    def __init__(self, size: int | Sequence[int], max_size: int | None = None) -> None:
+    def __init__(self, size: int | Sequence[int], *, max_size: int | None = None) -> None:
         self.size: int | tuple[int, int] = height_and_width(size, "size")
         if isinstance(size, int) or len(size) == 1:
             self.size = self.size[0]
@@ -65,7 +65,7 @@ class CenterCrop(Transform):
 
     def plan(self, view: View, draws: Draws) -> None:
         height, width = self.size
-        if view.padding_mode is None:
+        if (view.height < height).any() or (view.width < width).any():
             view.pad_with("constant", (0.0, 0.0, 0.0))
         view.crop(_centred(view.height, height), _centred(view.width, width), height, width)
 
@@ -99,7 +99,7 @@ class RandomCrop(Transform):
             self.pad.plan(view, draws)
         height, width = self.size
         lacking = np.maximum(height - view.height, 0), np.maximum(width - view.width, 0)
-        if self.pad_if_needed:
+        if self.pad_if_needed and (lacking[0] + lacking[1]).any():
             view.pad_with(self.padding_mode, self.fill)
             view.crop(-lacking[0], -lacking[1], view.height + 2 * lacking[0], view.width + 2 * lacking[1])
         elif (lacking[0] + lacking[1]).any():

@@ -14,11 +14,14 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+_STAND_IN = 1 << 12  # pixels a side where no image of a batch has a header: more than crops ask for
+
 
 class Axis:
     """One side of the picture: `n` pixels that show `a` to `b` of an axis of the image as coded; `b < a` mirrored.
 
-    `lo` and `hi` bound the pixels that a resize has blended; None before a resize. All are arrays over the batch.
+    `lo` and `hi` bound the pixels that a resize has blended; None before a resize. `first` and `end` bound those that exist: at
+    the image's edges, or where a crop cut off what later padding must not show. All are arrays over the batch.
     """
 
     def __init__(self, size: Int) -> None:
@@ -27,9 +30,15 @@ class Axis:
         self.n: Int = size.copy()
         self.lo: Float | None = None
         self.hi: Float | None = None
+        self.first: Float = np.zeros(len(size))
+        self.end: Float = size.astype(np.float64)
 
     def crop(self, start: Int, length: Int) -> None:
-        scale, leaves = (self.b - self.a) / np.maximum(self.n, 1), (start < 0) | (start + length > self.n)
+        scale, leaves = (self.b - self.a) / self.n, (start < 0) | (start + length > self.n)
+        if leaves.any():  # behind a resize the edge lies between pixels; the nearest whole one stands for it
+            low, high = np.rint(np.minimum(self.a, self.b)), np.rint(np.maximum(self.a, self.b))
+            self.first = np.where(leaves, np.minimum(np.maximum(self.first, low), self.end - 1), self.first)
+            self.end = np.where(leaves, np.maximum(np.minimum(self.end, high), self.first + 1), self.end)
         self.a, self.b = self.a + scale * start, self.a + scale * (start + length)
         self.n = length
         if self.lo is not None and self.hi is not None:  # what lies beyond a resized picture is its padding
@@ -53,11 +62,21 @@ class Axis:
 
 
 def _exchanged(which: Bool, first: Axis, second: Axis) -> None:
-    for name in ("a", "b", "n", "lo", "hi"):
+    for name in ("a", "b", "n", "lo", "hi", "first", "end"):
         x, y = getattr(first, name), getattr(second, name)
         if x is not None:
             setattr(first, name, np.where(which, y, x))
             setattr(second, name, np.where(which, x, y))
+
+
+def _sides(headers: Headers) -> tuple[Int, Int]:
+    """Heights and widths; an image without a header stands in the size of one that has one, so that every step can take it."""
+    failed = headers.code != 0
+    if not failed.any():
+        return headers.height, headers.width
+    good = np.flatnonzero(~failed)
+    height, width = (headers.height[good[0]], headers.width[good[0]]) if len(good) else (_STAND_IN, _STAND_IN)
+    return np.where(failed, height, headers.height), np.where(failed, width, headers.width)
 
 
 @dataclass
@@ -79,7 +98,7 @@ class View:
     requantize: NDArray[np.uint16] | None = None
 
     def __post_init__(self) -> None:
-        self.vertical, self.horizontal = Axis(self.headers.height), Axis(self.headers.width)
+        self.vertical, self.horizontal = (Axis(n) for n in _sides(self.headers))
         self.swapped = np.zeros(len(self.headers), bool)
 
     def __len__(self) -> int:
@@ -155,20 +174,24 @@ class View:
         if not len(sides) and self.size is None:
             raise ValueError("an empty batch whose size no step sets; add T.CenterCrop or T.RandomResizedCrop")
         height, width = (int(n) for n in sides[0]) if len(sides) else self.size or (0, 0)
-        pair = np.array([[axis.a, axis.b, *axis.bounds] for axis in (self.vertical, self.horizontal)]).transpose(2, 0, 1)
+        axes = (self.vertical, self.horizontal)
+        pair = np.array([[axis.a, axis.b, *axis.bounds, axis.first, axis.end] for axis in axes]).transpose(2, 0, 1)
         numbers = np.where(self.swapped[:, None, None], pair[:, ::-1], pair)
+        present = np.ascontiguousarray(numbers[:, :, 4:])
+        whole = (present[..., 0] == 0).all() and (present[..., 1] == np.stack(_sides(self.headers), axis=1)).all()
         r, g, b = self.fill
         y = 0.299 * r + 0.587 * g + 0.114 * b
         fill = np.array([y - 128, (b - y) / 1.772, (r - y) / 1.402], np.float32)
         return Geometry(
             box=np.ascontiguousarray(numbers[:, :, :2]),
-            valid=np.ascontiguousarray(numbers[:, :, 2:]),
+            valid=np.ascontiguousarray(numbers[:, :, 2:4]),
             transposed=self.swapped,
             size=(height, width),
             padding_mode=self.padding_mode or "constant",
             fill=np.broadcast_to(fill, (len(self), 3)).copy(),
             blur=self.blur,
             requantize=self.requantize,
+            present=None if whole else present,
         )
 
     def _blur_comes_last(self) -> None:

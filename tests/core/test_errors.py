@@ -177,6 +177,7 @@ COVERED_ELSEWHERE = {
 NOT_MADE = {
     "limit_record": "a record of 4 GiB needs an image beyond the limit of pixels",
     "no_memory": "the machine would have to run out of memory",
+    "color_space": "the core decodes such files; tests/data/test_loader.py makes it",
 }
 
 

@@ -161,6 +161,7 @@ def test_bytes_are_those_of_the_file(paths: list[Path], tmp_path: Path) -> None:
     images = dctload.Extractor(2).open([paths[0], FILES[1], tmp_path / "picture.png", tmp_path / "absent"])
     assert [images.bytes(i) for i in range(4)] == [FILES[0], FILES[1], PNG, b""]
     assert images.bytes(-2) == PNG
+    assert images.nbytes == len(FILES[0]) + len(FILES[1]) + len(PNG)
     with pytest.raises(IndexError):
         images.bytes(4)
 

@@ -266,7 +266,9 @@ def test_rgb_files_become_ycbcr() -> None:
     batch = dctload.extract([data], "all")
     for channels in ("24s", "y:0-9;cb:;cr:63", None):
         for threads in (1, 4):
-            affine = rng.uniform(0.5, 2, (2, 1, 3 if channels is None else len(ChannelSelection.parse(channels)))).astype(np.float32)
+            affine = rng.uniform(0.5, 2, (2, 1, 3 if channels is None else len(ChannelSelection.parse(channels)))).astype(
+                np.float32
+            )
             ask = random_extras(rng, random_ask(rng, image.header, (40, 32), "padded"))
             want = expected(image, ask, channels)
             got = resampled(batch, [ask], channels, affine=(affine[0], affine[1]), threads=threads)
@@ -293,7 +295,9 @@ def test_the_whole_image_at_its_own_scale_is_itself() -> None:
     image = dctload.read_coefficients(data)
     whole = np.array([[0, 48], [0, 64]], np.float64)
     got = resampled(dctload.extract([data], "all"), [Ask(whole, whole, (48, 64))], "all")[0]
-    want = np.concatenate([p * c.quantization.reshape(64, 1, 1) for p, c in zip(image.planes, image.header.components, strict=True)])
+    want = np.concatenate(
+        [p * c.quantization.reshape(64, 1, 1) for p, c in zip(image.planes, image.header.components, strict=True)]
+    )
     agree(got, want.astype(np.float64), "identity")
 
 
@@ -331,7 +335,10 @@ def mixed_batch() -> tuple[dctload.PackedBatch, list[dctload.JPEGCoefficients], 
     rng = np.random.default_rng(11)
     files = [built(40 + 17 * i, 150 - 9 * i, layout, seed=i) for i, layout in enumerate(LAYOUTS[:6])]
     images = [dctload.read_coefficients(f) for f in files]
-    asks = [random_ask(rng, image.header, (56, 64), kind) for image, kind in zip(images, ("crop", "inside", "padded") * 2, strict=True)]
+    asks = [
+        random_ask(rng, image.header, (56, 64), kind)
+        for image, kind in zip(images, ("crop", "inside", "padded") * 2, strict=True)
+    ]
     return dctload.extract(files, "all"), images, [replace(a, fill=(9.0, -3.0, 2.0)) for a in asks]
 
 

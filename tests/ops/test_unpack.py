@@ -72,9 +72,9 @@ def test_values_of_every_width(bits: int, backend: str) -> None:
 
 
 @needs_real_files
-@pytest.mark.parametrize("channels", ["all", "24s"])
-def test_real_files_unpack_alike_in_torch_and_in_the_core(channels: str) -> None:
-    good = names("jpeg-corpus", "ok", below=400_000)
+@pytest.mark.parametrize(("channels", "below"), [("all", 30_000), ("24s", None)])
+def test_real_files_unpack_alike_in_torch_and_in_the_core(channels: str, below: int | None) -> None:
+    good = names("jpeg-corpus", "ok", below=below)
     assert len(good) > 100
     for first in range(0, len(good), 16):
         sources = [DATA / name for name in good[first : first + 16]]
@@ -122,7 +122,7 @@ def test_a_batch_cut_short_is_refused(nbytes: int) -> None:
 
 
 def test_what_is_no_batch_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="PackedBatch.from_buffer"):
+    with pytest.raises(TypeError, match=r"PackedBatch\.from_buffer"):
         ops.unpack(bytes(mixed().buffer))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="uint8"):
         ops.unpack(torch.zeros(64))
@@ -138,11 +138,11 @@ def test_wrong_arguments_are_named() -> None:
 
 
 def test_hostile_payloads_mean_the_same_to_both_and_lead_nowhere() -> None:
-    packed = mixed("all")
+    packed = dctload.extract([file_of("4:2:0"), file_of("gray", "dense")], "64s", num_threads=1)
     rng = np.random.default_rng(5)
     facts = ops.unpack(packed).components
     differing = 0
-    for _ in range(60):
+    for _ in range(40):
         hostile = packed.buffer.copy()
         for m in rng.choice(len(facts), 3):
             tiles = int(facts.payload[m])
@@ -150,7 +150,7 @@ def test_hostile_payloads_mean_the_same_to_both_and_lead_nowhere() -> None:
         a, b = (ops.unpack(torch.from_numpy(hostile), backend=name, checked=True).coefficients for name in BACKENDS)
         assert torch.equal(a, b)
         differing += not torch.equal(a, ops.unpack(packed).coefficients)
-    assert differing == 60
+    assert differing == 40
 
 
 # ------------------------------------------------------------------------------------------------------- one dense tensor
@@ -214,5 +214,5 @@ def test_dense_refuses_what_it_cannot_show() -> None:
         ops.to_dense(ops.unpack(uniform()), replicate_chroma=False)
     with pytest.raises(ValueError, match="neither YCbCr nor gray"):
         ops.to_dense(ops.unpack(dctload.extract([file_of("four")], "24s", num_threads=1)))
-    with pytest.raises(ValueError, match="23 channels|shape"):
+    with pytest.raises(ValueError, match=r"shape \[23\] for 24 channels"):
         ops.to_dense(ops.unpack(uniform()), mean=[0.0] * 23)

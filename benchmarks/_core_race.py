@@ -1,0 +1,127 @@
+"""The core alone against libjpeg-turbo: the rows, bars and table of `benchmarks.decode` in which no Python takes part.
+
+All contestants run in one process and one thread; a round sends all files through one of them, then through the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import _harness
+from benchmarks._core import CONTESTANTS
+from benchmarks._harness import Row, Timings, rotated
+from benchmarks._race import Race
+from benchmarks._variants import BARS
+from benchmarks._worker import Worker
+
+LIBJPEG = "libjpeg"
+PREFIX = "core "  # of the keys of these rows
+
+
+def wanted(patterns: Sequence[str]) -> bool:
+    """Whether `--only` asks for these rows: all of them or none, as they share their rounds."""
+    return not patterns or any(pattern.lower() in PREFIX for pattern in patterns)
+
+
+@dataclass
+class CoreRace:
+    """What was measured, by set and contestant."""
+
+    yardstick: str  # key of the same library in the other rows
+    library: str
+    level: str
+    nbytes: dict[str, int]
+    times: dict[str, dict[str, Timings]] = field(default_factory=dict)
+
+    def ratio(self, name: str, key: str) -> float:
+        """How many times as fast as libjpeg-turbo, on the same files."""
+        return self.times[name][LIBJPEG].seconds / self.times[name][key].seconds
+
+
+def run(race: Race, yardstick: str, origin: str, rounds: int, step: Callable[..., None]) -> CoreRace:
+    """Every round: each set, each contestant on it, the starting one moving on.
+
+    Raises:
+        WorkerError: The harness or the library is not there; the text says why."""
+    worker = Worker()
+    try:
+        step(0, "the core alone, compiling")
+        opened = worker.ask("core_open", origin)
+        found = CoreRace(yardstick, opened["library"], opened["level"], {name: race.nbytes(name) for name in race.kept})
+        for name, indices in race.kept.items():
+            worker.ask("core_files", name, [race.sets[name].files[index].data for index in indices])
+            found.times[name] = {key: Timings() for key in CONTESTANTS}
+        for turn in range(rounds):
+            for name, times in found.times.items():
+                for key in rotated(list(CONTESTANTS), turn * 5):
+                    step(0, f"the core alone, round {turn + 1} of {rounds}, {name}, {key}")
+                    times[key].add(worker.ask("core_turn", key, name), race.files(name))
+            step(1)
+        return found
+    finally:
+        worker.close()
+
+
+def rows(found: CoreRace) -> list[Row]:
+    """One row a contestant and set."""
+    made = []
+    for name, by_key in found.times.items():
+        for key, times in by_key.items():
+            files, rate = times.files, times.rate()
+            extra: dict[str, Any] = {
+                "key": PREFIX + key,
+                "set": name,
+                "mb_per_s": round(found.nbytes[name] / times.seconds / 1e6, 1),
+                "us_per_file": round(times.seconds / files * 1e6, 1),
+                "ratio": {found.yardstick: round(found.ratio(name, key), 3)},
+            }
+            ours = key != LIBJPEG
+            label = f"dctload core, {key.replace(' ', ', ')}" if ours else f"{found.library} coefficients, from C"
+            note = f"{found.level}, no Python" if ours else "same process as the core's rows"
+            made.append(Row(f"{label}, {name}", "images/s", round(rate.median, 1), round(rate.iqr, 1), rate.n, 1, note, extra))
+    return made
+
+
+def bars(found: CoreRace | None) -> list[dict[str, Any]]:
+    """The promised ratios to libjpeg-turbo, as the core alone keeps them; "not run" where it was not measured."""
+    made = []
+    for bar in BARS:
+        if bar.other != "libjpeg":
+            continue
+        measured = spread = None
+        if found is not None and bar.files in found.times:
+            measured = found.ratio(bar.files, bar.ours)
+            pair = (found.times[bar.files][key].rounds for key in (bar.ours, LIBJPEG))
+            spread = _harness.Spread.of(sum(theirs) / sum(mine) for mine, theirs in zip(*pair, strict=True)).iqr
+        made.append(
+            {
+                "set": bar.files,
+                "ours": PREFIX + bar.ours,
+                "other": "libjpeg-turbo" if found is None else found.library,
+                "ratio": None if measured is None else round(measured, 3),
+                "iqr": None if spread is None else round(spread, 3),
+                "bar": bar.least,
+                "wish": bar.wish,
+                "promised": bar.promised,
+                "met": None if measured is None else measured >= bar.least,
+            }
+        )
+    return made
+
+
+def table(made: Sequence[Row]) -> _harness.Table:
+    """The rows, set by set."""
+    columns = ("The core alone, one thread, no Python", "images/s", "iqr", "MB/s", "us/file", "/ libjpeg")
+    shown = _harness.table("The core alone and libjpeg-turbo, called from C in one process", columns)
+    before = None
+    for row in made:
+        facts: Mapping[str, Any] = row.extra
+        if before not in (None, facts["set"]):
+            shown.add_section()
+        before = facts["set"]
+        figures = [f"{row.median:,.0f}", f"{row.iqr:,.0f}", f"{facts['mb_per_s']:,.0f}", f"{facts['us_per_file']:,.0f}"]
+        figures += [_harness.ratio(value) for value in facts["ratio"].values()]
+        shown.add_row(row.name, *figures, style="bold" if facts["key"] != PREFIX + LIBJPEG else None)
+    return shown

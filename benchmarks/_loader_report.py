@@ -1,0 +1,139 @@
+"""What `benchmarks.loader` measured, as rows of the result and as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import _harness
+from benchmarks._harness import Row, Spread, ratio
+from benchmarks._loader_race import PILLOW, Entry, Race
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio of rates that is promised."""
+
+    ours: str
+    other: str
+    least: float
+    what: str
+
+
+BARS = {
+    "cpu": (
+        Bar("packed", PILLOW, 6.0, "entropy decoding to packed batches"),
+        Bar("loader 24s", PILLOW, 3.0, "the whole path on the CPU"),
+        Bar("loader untransformed", "extract whole", 1 / 1.1, "the loader adds under 10 % to decoding alone"),
+    ),
+    "cuda": (
+        Bar("loader 24s", PILLOW, 6.0, "the whole path, device included"),
+        Bar("loader 24s", "packed", 1 / 1.1, "the device is not the bottleneck"),
+    ),
+}
+
+
+def rows(race: Race) -> list[Row]:
+    """One row a pipeline; where a model was fed, one more."""
+    made = []
+    for key, entry in race.entries.items():
+        rate, cpu, beside = entry.rate(), entry.cpu(), race.ratio(key, PILLOW)
+        extra: dict[str, Any] = {
+            "key": key,
+            "output": entry.output,
+            "cpu_ms_per_image": round(cpu.median, 3),
+            "peak_mb": None if entry.peak is None else round(entry.peak / 1e6, 1),
+            "ratio": {} if beside is None else {PILLOW: round(beside.median, 3)},
+        }
+        figures = round(rate.median, 1), round(rate.iqr, 1), rate.n
+        made.append(Row(entry.label, "images/s", *figures, race.job.threads, entry.note, extra))
+    for key, entry in race.entries.items():
+        if entry.fed:
+            share, fed = waiting(entry), Spread.of(turn["images"] / turn["seconds"] for turn in entry.fed)
+            extra = {"key": f"{key}, fed", "output": entry.output, "images_per_second": round(fed.median, 1)}
+            figures = round(share.median, 4), round(share.iqr, 4), share.n
+            name = f"ResNet-50 step waits for {entry.label}"
+            made.append(Row(name, "share of time", *figures, race.job.threads, entry.note, extra))
+    return made
+
+
+def waiting(entry: Entry) -> Spread:
+    """The share of a training epoch in which the step waits for its batch."""
+    return Spread.of(turn["waited"] / turn["seconds"] for turn in entry.fed)
+
+
+def bars(race: Race) -> list[dict[str, Any]]:
+    """Each promised ratio beside what was measured."""
+    found = []
+    for bar in BARS["cpu" if race.job.device == "cpu" else "cuda"]:
+        measured = race.ratio(bar.ours, bar.other)
+        found.append(
+            {
+                "set": bar.what,
+                "ours": bar.ours,
+                "other": race.entries[bar.other].label if bar.other in race.entries else bar.other,
+                "ratio": None if measured is None else round(measured.median, 3),
+                "iqr": None if measured is None else round(measured.iqr, 3),
+                "bar": round(bar.least, 3),
+                "wish": "",
+                "promised": True,
+                "met": None if measured is None else measured.median >= bar.least,
+            }
+        )
+    return found
+
+
+def losses(race: Race) -> list[str]:
+    """Where ours is not faster, and what is not compared."""
+    said = []
+    for key, entry in race.entries.items():
+        if entry.variant.ours and entry.output == "rgb":
+            for other, rival in race.entries.items():
+                beside = race.ratio(key, other)
+                if not rival.variant.ours and beside is not None and beside.median < 1:
+                    said.append(f"{entry.label} is {ratio(beside.median)} x as fast as {rival.label}.")
+    plain = race.entries.get("loader 24s")
+    if plain is not None:
+        for other, rival in race.entries.items():
+            beside = race.ratio("loader 24s", other)
+            if not rival.variant.ours and beside is not None and beside.median < 1:
+                said.append(f"{plain.label} is {ratio(beside.median)} x as fast as {rival.label}.")
+    said.append("Rivals get their crops as numbers before the clock starts; ours draws them while it runs.")
+    return said
+
+
+def show(race: Race, bar_rows: Sequence[Mapping[str, Any]], absent: Mapping[str, str]) -> None:
+    """Print everything: the rates, steps that wait, the targets, what is absent and where there is no gain."""
+    out = _harness.console()
+    job = race.job
+    columns = ("", "images/s", "iqr", "/ Pillow", "CPU ms/image", "peak MB", "!output")
+    title = f"{len(job)} images an epoch, crops to {job.size}, batches of {job.batch_size}, {job.threads} cores, on {job.device}"
+    made = _harness.table(title, columns)
+    before = None
+    for key, entry in race.entries.items():
+        if before is not None and before != entry.variant.ours:
+            made.add_section()
+        before = entry.variant.ours
+        rate, beside = entry.rate(), race.ratio(key, PILLOW)
+        shown = "" if beside is None else ratio(beside.median)
+        peak = "" if entry.peak is None else f"{entry.peak / 1e6:,.0f}"
+        figures = (f"{rate.median:,.0f}", f"{rate.iqr:,.0f}", shown, f"{entry.cpu().median:.2f}", peak)
+        made.add_row(entry.label, *figures, entry.output, style="bold" if entry.variant.ours else None)
+    out.print(made)
+    fed = [entry for entry in race.entries.values() if entry.fed]
+    if fed:
+        made = _harness.table("A ResNet-50 step in bfloat16 that waits for its batch", ("", "share of time", "iqr", "images/s"))
+        for entry in fed:
+            share, speed = waiting(entry), Spread.of(turn["images"] / turn["seconds"] for turn in entry.fed)
+            made.add_row(entry.label, f"{share.median:.1%}", f"{share.iqr:.1%}", f"{speed.median:,.0f}")
+        out.print(made)
+    made = _harness.table("Targets", ("ratio of", "!to", "!", "measured", "iqr", "target", ""))
+    for bar in bar_rows:
+        verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[bar["met"]]
+        measured = ("not run", "") if bar["ratio"] is None else (f"{bar['ratio']:.2f}", f"{bar['iqr']:.2f}")
+        made.add_row(bar["ours"], bar["other"], bar["set"], *measured, f"{bar['bar']:.2f}", verdict)
+    out.print(made)
+    _harness.bullets(out, "Where there is no gain", losses(race))
+    if absent:
+        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in absent.items()])

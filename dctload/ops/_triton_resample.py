@@ -1,0 +1,477 @@
+"""The banded resampling operator on a CUDA device: two kernels a family of components, whatever the number of images.
+
+Both read ragged data through a table of numbers, one row a component, so nothing is padded to the largest image and there is no
+loop over images. Stage 1 goes along the stored rows: it reads quantised coefficients, takes them times their steps and writes
+float32 `[rows, K, Ko, output columns]`. Stage 2 goes down the stored columns and does what is left: constant padding,
+normalisation, the cast, the place in the output (contiguous, channels_last, turned, or pixels).
+
+The stored rows come first because then both stages read and write runs along the output's columns, one a thread; the other
+way round the output would be written down its columns, 2 bytes every row. The operator of stage 1 differs from thread to thread,
+so it is laid out by output column; that of stage 2 is the same for a whole program.
+"""
+
+# ruff: noqa: N803
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# Kernels are Triton's dialect: compile-time arguments are written in capitals, and nothing in it has types for mypy.
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dctload.channels import ChannelSelection
+from dctload.ops.batch import DCTBatch
+from dctload.ops.color import RGB_TO_YCBCR
+from dctload.ops.facts import Int
+from dctload.ops.geometry import Geometry
+from dctload.ops.operators import Bands, banded
+from dctload.ops.samples import RGB, Samples
+
+_COLUMNS = 64  # output columns of a program, at most
+_FACTS = ("first_value", "cols", "rows", "x0", "y0", "taps_x", "taps_y", "first_row", "place", "part")
+
+
+def resample_into(
+    d: DCTBatch,
+    geometry: Geometry,
+    channels: ChannelSelection | None,
+    images: Int,
+    out: Tensor,
+    *,
+    mean: Tensor | None = None,
+    std: Tensor | None = None,
+) -> None:
+    """Writes the resampled images to `out`: `[N, C, rows, cols]`, or without `channels` pixels `[N, 3, H, W]`.
+
+    Where `mean` or `std` is given all of `out` is written: what an image has not (the chroma of a gray one, all of a failed one)
+    counts as 0 before them. Without them, what an image has not is left as it is.
+
+    Args:
+        d: The coefficients.
+        geometry: One row an image of the output.
+        channels: Output channels: Y, then Cb, then Cr, ascending; None: level-shifted Y, Cb, Cr pixels.
+        images: `[N]`, which image of `d` each row of `geometry` shows.
+        out: float32, float16 or bfloat16 with any strides; rounded to once, from float32.
+        mean: float32 `[C]` on the device, what is taken off a channel.
+        std: float32 `[C]`, what it is then divided by (as a product with `1 / std`).
+    """
+    off, gain = _normalisation(out, mean, std)
+    colors = d.images.color[images] == RGB
+    for is_rgb in (False, True):
+        for turned in (False, True):
+            places = np.flatnonzero((colors == is_rgb) & (geometry.transposed == turned))
+            if not len(places):
+                continue
+            samples = Samples.of(d, geometry, images, places, turned=turned)
+            if is_rgb:
+                _resample_rgb(d, samples, channels, out, off, gain)
+                continue
+            table = _channel_table(_lists(channels))
+            for parts in ((0,), (1, 2)):
+                family = samples[np.flatnonzero(np.isin(samples.part, parts))]
+                _resample_family(d, family, table[list(parts)], out, off, gain, pixels=channels is None)
+
+
+def _normalisation(out: Tensor, mean: Tensor | None, std: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """What is taken off and what is multiplied by, `[C]`; `out` is filled with what 0 becomes. None, None: no normalisation."""
+    if mean is None and std is None:
+        return None, None
+    count = out.shape[1]
+    for name, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and (numbers.shape != (count,) or numbers.dtype != torch.float32):
+            raise ValueError(f"{name} is float32 [{count}], not {numbers.dtype} {list(numbers.shape)}")
+    off = torch.zeros(count, device=out.device) if mean is None else mean
+    gain = torch.ones(count, device=out.device) if std is None else 1 / std
+    out.copy_((-off * gain)[:, None, None])
+    return off, gain
+
+
+def _lists(channels: ChannelSelection | None) -> list[Sequence[int]]:
+    return [range(64)] * 3 if channels is None else [channels.y, channels.cb, channels.cr]
+
+
+def _channel_table(lists: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+    """`[3, 8, 8]`: the output channel of a colour plane's frequency (v, u); -1 where it has none."""
+    table, first = np.full((3, 64), -1, np.int32), 0
+    for part, frequencies in enumerate(lists):
+        table[part, list(frequencies)] = first + np.arange(len(frequencies))
+        first += len(frequencies)
+    return table.reshape(3, 8, 8)
+
+
+def _resample_rgb(
+    d: DCTBatch, samples: Samples, channels: ChannelSelection | None, out: Tensor, off: Tensor | None, gain: Tensor | None
+) -> None:
+    """Files in RGB: each component by itself, then mixed to Y, Cb and Cr. They are rare, so without kernels of their own."""
+    lists = _lists(channels)
+    wanted = [0] if channels is None else sorted(set().union(*lists))
+    places = np.unique(samples.place)
+    between = torch.zeros((len(places), 3 * len(wanted), *out.shape[2:]), device=out.device)
+    own = replace(samples, place=np.searchsorted(places, samples.place))
+    table = _channel_table([wanted] * 3)
+    _resample_family(d, own, table, between, None, None, pixels=channels is None)
+    shares = torch.tensor(RGB_TO_YCBCR, dtype=torch.float32, device=out.device)
+    mixed = torch.einsum("cp,npfyx->ncfyx", shares, between.view(len(places), 3, len(wanted), *out.shape[2:]))
+    if channels is None:
+        result = mixed[:, :, 0]
+    else:
+        kept = [mixed[:, c, [wanted.index(f) for f in frequencies]] for c, frequencies in enumerate(lists)]
+        result = torch.cat(kept, dim=1)
+    if off is not None and gain is not None:
+        result = (result - off[:, None, None]) * gain[:, None, None]
+    out[torch.from_numpy(places).to(out.device)] = result.to(out.dtype)
+
+
+def _resample_family(
+    d: DCTBatch,
+    samples: Samples,
+    table: NDArray[np.int32],
+    out: Tensor,
+    off: Tensor | None,
+    gain: Tensor | None,
+    *,
+    pixels: bool,
+) -> None:
+    """Components of the colour planes whose channels `table` `[parts, 8, 8]` holds, the first for the lowest part.
+
+    They share the numbers of frequencies that are computed. `place` and `part` say where in `out` each component goes.
+    """
+    if not len(samples) or not (table >= 0).any():
+        return
+    if samples.turned:  # the table of stored frequencies: rows become columns
+        table = table.transpose(0, 2, 1)
+    places = np.argwhere(table >= 0)[:, 1:].max(axis=0)
+    out_v, out_u = (8, 8) if pixels else (int(places[0]) + 1, int(places[1]) + 1)
+    channel_of = torch.from_numpy(np.ascontiguousarray(table.reshape(-1, 64))).to(out.device)
+    first_part = int(samples.part.min()) if len(table) == 1 else {2: 1, 3: 0}[len(table)]
+    for part in _buckets(samples, out_u):
+        band_v, band_u = (int(n) for n in part.band.max(axis=0))
+        down = banded(part.down, out=out_v, band=band_v, device=d.device, pixels=pixels)
+        across = banded(part.across, out=out_u, band=band_u, device=d.device, pixels=pixels)
+        tables = _Tables.of(d, part, down, across, first_part)
+        rows = _along_rows(d, part, across, tables, band_v)
+        _down_columns(part, rows, down, across, tables, channel_of, out, off, gain, pixels=pixels)
+
+
+_TAP_CLASSES = (2, 4, 8, 16, 64)
+_BETWEEN = 1 << 28  # float32 values between the stages, at most (1 GiB)
+
+
+def _buckets(samples: Samples, out_u: int) -> Iterator[Samples]:
+    """Components with as many taps, roughly: one large file must not make all pay. And as many as fit between the stages."""
+    taps = np.maximum(samples.down.taps(), samples.across.taps())
+    kind = np.searchsorted(_TAP_CLASSES, taps)
+    cost = samples.rows * int(samples.band[:, 0].max()) * out_u * samples.across.num_blocks
+    for number in np.unique(kind).tolist():
+        places = np.flatnonzero(kind == number)
+        batch = np.cumsum(cost[places]) // _BETWEEN
+        for which in np.unique(batch).tolist():
+            yield samples[places[batch == which]]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What the kernels know of the components of a bucket, on the device; two copies from the host.
+
+    Attributes:
+        facts: int64 `[S, 10]`, the columns of `_FACTS`.
+        ranks: int32 `[S, 64]`, channel of a frequency, or -1.
+        steps: float32 `[S, 64]`, quantisation.
+        coarse: float32 `[S, 64]`, steps to round to; None: none.
+        fill: float32 `[S]`, what constant padding holds; None: no component leaves its image.
+    """
+
+    facts: Tensor
+    ranks: Tensor
+    steps: Tensor
+    coarse: Tensor | None
+    fill: Tensor | None
+
+    @classmethod
+    def of(cls, d: DCTBatch, part: Samples, down: Bands, across: Bands, first_part: int) -> _Tables:
+        def put(numbers: NDArray[Any], kind: type[np.generic]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(numbers, kind)).to(d.device, non_blocking=True)
+
+        # What is folded at an image's edge may need more taps than its scale says.
+        taps_x = np.full(len(part), across.matrix.shape[2]) if part.across.folds else part.across.taps()
+        taps_y = np.full(len(part), down.matrix.shape[2]) if part.down.folds else part.down.taps()
+        first_row = np.cumsum(part.rows) - part.rows
+        columns = (part.first_value, part.cols, part.rows, part.x0, part.y0, taps_x, taps_y, first_row, part.place)
+        facts = np.stack([*columns, part.part - first_part], axis=1)
+        leaves = part.down.padding_mode == "constant" and (part.down.leaves or part.across.leaves)
+        return cls(
+            facts=put(facts, np.int64),
+            ranks=put(part.ranks, np.int32),
+            steps=d.quantization[put(part.component, np.int64)],
+            coarse=None if part.requantize is None else put(part.requantize, np.float32),
+            fill=put(part.fill, np.float32) if leaves and part.fill is not None else None,
+        )
+
+
+def _along_rows(d: DCTBatch, part: Samples, across: Bands, tables: _Tables, band_v: int) -> Tensor:
+    """Stage 1: float32 `[stored rows of all, band_v, Ko_u, output columns]`."""
+    s, columns, taps, out_u, band_u = across.matrix.shape
+    operator = across.matrix.permute(0, 2, 3, 4, 1).contiguous()  # neighbouring threads read neighbouring columns
+    rows = torch.empty((int(part.rows.sum()), band_v, out_u, columns), device=d.device)
+    block, wide_v, wide_u = _block(columns), triton.next_power_of_2(band_v), triton.next_power_of_2(out_u)
+    _rows_kernel[(int(part.rows.max()), s, triton.cdiv(columns, block))](
+        d.coefficients,
+        tables.facts,
+        tables.ranks,
+        tables.steps,
+        tables.steps if tables.coarse is None else tables.coarse,
+        operator,
+        across.first,
+        rows,
+        columns,
+        taps,
+        BAND_V=band_v,
+        BAND_U=band_u,
+        OUT_U=out_u,
+        WIDE_V=wide_v,
+        WIDE_U=wide_u,
+        BLOCK=block,
+        REQUANTIZE=tables.coarse is not None,
+        num_warps=_warps(wide_v * wide_u * block),
+    )
+    return rows
+
+
+def _down_columns(
+    part: Samples,
+    rows: Tensor,
+    down: Bands,
+    across: Bands,
+    tables: _Tables,
+    channel_of: Tensor,
+    out: Tensor,
+    off: Tensor | None,
+    gain: Tensor | None,
+    *,
+    pixels: bool,
+) -> None:
+    """Stage 2, into `out`."""
+    s, count, taps, out_v, _ = down.matrix.shape
+    band_v, out_u, columns = rows.shape[1:]
+    place, channel, *axes = out.stride()
+    height, width = out.shape[2:]
+    if part.turned:
+        axes, height, width = axes[::-1], width, height
+    block, wide_v, wide_u = _block(columns), triton.next_power_of_2(out_v), triton.next_power_of_2(out_u)
+    _columns_kernel[(count, s, triton.cdiv(columns, block))](
+        rows,
+        tables.facts,
+        down.matrix.contiguous(),
+        down.first,
+        channel_of,
+        rows if tables.fill is None else tables.fill,
+        down.ones,
+        down.inside,
+        across.ones,
+        across.inside,
+        rows if off is None else off,
+        rows if gain is None else gain,
+        out,
+        columns,
+        taps,
+        height,
+        width,
+        place,
+        channel,
+        *axes,
+        BAND_V=band_v,
+        OUT_V=out_v,
+        OUT_U=out_u,
+        WIDE_V=wide_v,
+        WIDE_U=wide_u,
+        BLOCK=block,
+        PIXELS=pixels,
+        FILL=tables.fill is not None,
+        NORMALIZE=off is not None,
+        CHANNELS_LAST=channel == 1 and not pixels,
+        num_warps=_warps(wide_v * wide_u * block),
+    )
+
+
+def _block(columns: int) -> int:
+    return min(_COLUMNS, max(16, int(triton.next_power_of_2(columns))))
+
+
+def _warps(sums: int) -> int:
+    """Warps for a program with that many sums: 16 a thread or fewer."""
+    return max(1, min(8, sums // 512))
+
+
+# -------------------------------------------------------------------------------------------------------------- kernels
+
+
+@triton.jit
+def _rows_kernel(
+    values,  # int16, ragged
+    facts,  # int64 [S, 10]
+    ranks,  # int32 [S, 64]
+    steps,  # float32 [S, 64]
+    coarse,  # float32 [S, 64]
+    operator,  # float32 [S, taps, OUT_U, BAND_U, columns]
+    first,  # int32 [S, columns]
+    rows_out,  # float32 [rows of all, BAND_V, OUT_U, columns]
+    columns,
+    taps,
+    BAND_V: tl.constexpr,
+    BAND_U: tl.constexpr,
+    OUT_U: tl.constexpr,
+    WIDE_V: tl.constexpr,  # the next powers of 2
+    WIDE_U: tl.constexpr,
+    BLOCK: tl.constexpr,
+    REQUANTIZE: tl.constexpr,
+):
+    row, s = tl.program_id(0), tl.program_id(1)
+    facts += s * 10
+    rows = tl.load(facts + 2).to(tl.int32)
+    if row >= rows:
+        return
+    cols = tl.load(facts + 1).to(tl.int32)
+    start = tl.load(facts + 3).to(tl.int32)
+    own_taps = tl.load(facts + 5).to(tl.int32)
+    values += tl.load(facts) + row * cols
+    v = tl.arange(0, WIDE_V)
+    u_out = tl.arange(0, WIDE_U)
+    column = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
+    is_column = column < columns
+    place = tl.load(first + s * columns + column, mask=is_column, other=0) - start
+    operator += s.to(tl.int64) * taps * (OUT_U * BAND_U) * columns
+    # [U, column] of one tap and one frequency
+    weight_at = (u_out * (BAND_U * columns))[:, None] + column[None, :]
+    is_weight = (u_out < OUT_U)[:, None] & is_column[None, :]
+    area = rows.to(tl.int64) * cols
+    total = tl.zeros((WIDE_V, WIDE_U, BLOCK), tl.float32)
+    for tap in range(own_taps):
+        at = tl.minimum(tl.maximum(place + tap, 0), cols - 1)  # blocks that are not there have no weight
+        for u in tl.static_range(BAND_U):
+            known = s * 64 + v * 8 + u
+            rank = tl.load(ranks + known, mask=v < BAND_V, other=-1)
+            kept = values + rank.to(tl.int64)[:, None] * area + at[None, :]
+            block = tl.load(kept, mask=(rank >= 0)[:, None] & is_column[None, :], other=0).to(tl.float32)
+            block *= tl.load(steps + known, mask=v < BAND_V, other=0)[:, None]
+            if REQUANTIZE:
+                step = tl.load(coarse + known, mask=v < BAND_V, other=1)[:, None]
+                block = _rounded(tl.div_rn(block, step + tl.zeros_like(block))) * step
+            weight = tl.load(operator + weight_at + u * columns, mask=is_weight, other=0)
+            total += block[:, None, :] * weight[None, :, :]
+        operator += OUT_U * BAND_U * columns
+    rows_out += (tl.load(facts + 7) + row) * (BAND_V * OUT_U) * columns
+    at = (v * OUT_U)[:, None] + u_out[None, :]
+    is_kept = (v < BAND_V)[:, None] & (u_out < OUT_U)[None, :]
+    at = (at * columns)[:, :, None] + column[None, None, :]
+    tl.store(rows_out + at, total, mask=is_kept[:, :, None] & is_column[None, None, :])
+
+
+@triton.jit
+def _rounded(x):
+    """To the nearest whole number, halves to even: adding 1.5 * 2^23 leaves no bits behind the point. From 2^22 on the sum would
+    lose bits before it, and only a half can be there: what is so large came from a hostile file, and is left as it is.
+    """
+    return tl.where(tl.abs(x) < 4194304.0, (x + 12582912.0) - 12582912.0, x)
+
+
+@triton.jit
+def _columns_kernel(
+    rows_in,  # float32 [rows of all, BAND_V, OUT_U, columns]
+    facts,  # int64 [S, 10]
+    operator,  # float32 [S, output rows, taps, OUT_V, BAND_V]
+    first,  # int32 [S, output rows]
+    channel_of,  # int32 [parts, 64]
+    fill,  # float32 [S]
+    ones_y,  # float32 [S, output rows, OUT_V]
+    inside_y,
+    ones_x,  # float32 [S, columns, OUT_U]
+    inside_x,
+    off,  # float32 [channels]
+    gain,
+    out,
+    columns,
+    taps,
+    height,  # of the output, along the stored axes
+    width,
+    stride_place,
+    stride_channel,
+    stride_row,
+    stride_col,
+    BAND_V: tl.constexpr,
+    OUT_V: tl.constexpr,
+    OUT_U: tl.constexpr,
+    WIDE_V: tl.constexpr,  # the next powers of 2
+    WIDE_U: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PIXELS: tl.constexpr,
+    FILL: tl.constexpr,
+    NORMALIZE: tl.constexpr,
+    CHANNELS_LAST: tl.constexpr,
+):
+    row, s = tl.program_id(0), tl.program_id(1)
+    entry = s.to(tl.int64) * tl.num_programs(0) + row
+    facts += s * 10
+    rows = tl.load(facts + 2).to(tl.int32)
+    place = tl.load(first + entry) - tl.load(facts + 4).to(tl.int32)
+    own_taps = tl.load(facts + 6).to(tl.int32)
+    v_out = tl.arange(0, WIDE_V)
+    u_out = tl.arange(0, WIDE_U)
+    column = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
+    is_column = column < columns
+    rows_in += tl.load(facts + 7) * (BAND_V * OUT_U) * columns
+    read_at = (u_out * columns)[:, None] + column[None, :]
+    is_read = (u_out < OUT_U)[:, None] & is_column[None, :]
+    operator += entry * taps * (OUT_V * BAND_V)
+    total = tl.zeros((WIDE_V, WIDE_U, BLOCK), tl.float32)
+    for tap in range(own_taps):
+        at = tl.minimum(tl.maximum(place + tap, 0), rows - 1)  # blocks that are not there have no weight
+        read = rows_in + at.to(tl.int64) * (BAND_V * OUT_U) * columns
+        for v in tl.static_range(BAND_V):
+            block = tl.load(read + v * OUT_U * columns + read_at, mask=is_read, other=0)
+            weight = tl.load(operator + v_out * BAND_V + v, mask=v_out < OUT_V, other=0)
+            total += weight[:, None, None] * block[None, :, :]
+        operator += OUT_V * BAND_V
+    if FILL:  # what constant padding adds: f * (D 1 (x) D 1 - D s_y (x) D s_x), s the weight that is left inside the image
+        at_y = entry * OUT_V + v_out
+        at_x = (s.to(tl.int64) * columns + column)[None, :] * OUT_U + u_out[:, None]
+        all_y = tl.load(ones_y + at_y, mask=v_out < OUT_V, other=0)[:, None, None]
+        left_y = tl.load(inside_y + at_y, mask=v_out < OUT_V, other=0)[:, None, None]
+        all_x = tl.load(ones_x + at_x, mask=is_read, other=0)[None, :, :]
+        left_x = tl.load(inside_x + at_x, mask=is_read, other=0)[None, :, :]
+        total += tl.load(fill + s) * (all_y * all_x - left_y * left_x)
+
+    part = tl.load(facts + 9).to(tl.int32)
+    out += tl.load(facts + 8) * stride_place
+    if PIXELS:
+        channel = part
+        if NORMALIZE:
+            total = (total - tl.load(off + channel)) * tl.load(gain + channel)
+        down = (row * 8 + v_out)[:, None, None]
+        # samples of a row of the output are next to one another in memory: let neighbouring threads have them
+        across = (column * 8)[None, :, None] + u_out[None, None, :]
+        total = tl.permute(total, (0, 2, 1))
+        fits = (down < height) & (across < width)
+        at = channel * stride_channel.to(tl.int64) + down * stride_row.to(tl.int64) + across * stride_col
+        tl.store(out + at, total.to(out.dtype.element_ty), mask=fits)
+    else:
+        known = part * 64 + v_out[:, None] * 8 + u_out[None, :]
+        channel = tl.load(channel_of + known, mask=(v_out < OUT_V)[:, None] & (u_out < OUT_U)[None, :], other=-1)
+        is_channel = channel >= 0
+        channel = tl.maximum(channel, 0)
+        if NORMALIZE:
+            total = (total - tl.load(off + channel)[:, :, None]) * tl.load(gain + channel)[:, :, None]
+        to = out + row * stride_row.to(tl.int64)
+        if CHANNELS_LAST:
+            at = (channel * stride_channel)[None, :, :] + (column * stride_col)[:, None, None]
+            fits = is_channel[None, :, :] & is_column[:, None, None]
+            tl.store(to + at, tl.permute(total, (2, 0, 1)).to(out.dtype.element_ty), mask=fits)
+        else:
+            at = (channel * stride_channel)[:, :, None] + (column * stride_col)[None, None, :]
+            tl.store(to + at, total.to(out.dtype.element_ty), mask=is_channel[:, :, None] & is_column[None, None, :])

@@ -1,0 +1,220 @@
+"""Mean and standard deviation of each channel over a data set, which `Normalize` reads: pooled over all blocks of all images.
+
+`python -m dctload.transforms.statistics SRC --resize 512 --crop 448 -o FILE` computes them for a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dctload.ops import unpack
+from dctload.packed import Extractor
+from dctload.transforms.compose import Compose
+from dctload.transforms.spatial import CenterCrop, Resize
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+Float = NDArray[np.float64]
+
+_PARTS = ("Y", "Cb", "Cr")
+_SUFFIXES = (".jpg", ".jpeg", ".jpe")
+_CHANNELS = 192
+
+
+class ChannelStatistics:
+    """Running mean and spread of the 192 channels of coefficients, in float64: what is merged in any order gives the same.
+
+    Attributes:
+        images: How many were added.
+        count: Blocks of each channel.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.count = 0
+        self._mean: Float = np.zeros(_CHANNELS)
+        self._m2: Float = np.zeros(_CHANNELS)  # sum of squared deviations from the mean
+
+    def update(self, x: Tensor) -> None:
+        """Adds pictures.
+
+        Args:
+            x: `[B, 192, rows, cols]`: Y, Cb, Cr x 64 dequantised coefficients, row-major, not normalised.
+
+        Raises:
+            ValueError: Another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != _CHANNELS:
+            raise ValueError(f"statistics are of all {_CHANNELS} channels, [B, {_CHANNELS}, rows, cols], not {list(x.shape)}")
+        for image in x:
+            values = image.flatten(1).double()
+            mean = values.mean(dim=1, keepdim=True)
+            spread = (values - mean).square_().sum(dim=1)
+            self._add(1, values.shape[1], mean[:, 0].cpu().numpy(), spread.cpu().numpy())
+
+    def merge(self, other: ChannelStatistics) -> None:
+        """Adds what another one has seen."""
+        self._add(other.images, other.count, other._mean, other._m2)
+
+    @property
+    def mean(self) -> Float:
+        """`[192]`."""
+        return self._mean.copy()
+
+    @property
+    def std(self) -> Float:
+        """`[192]`, of the population: the sum of squares is divided by the count."""
+        spread: Float = np.sqrt(self._m2 / max(self.count, 1))
+        return spread
+
+    def save(self, path: str | os.PathLike[str], how: str) -> None:
+        """Writes a JSON file that `Normalize` reads.
+
+        Args:
+            path: Of the file.
+            how: In words, what the numbers are of.
+
+        Raises:
+            ValueError: Nothing was added, or a channel never changes, so that nothing could be divided by its spread.
+        """
+        std = self.std
+        if not self.count or (std <= 0).any():
+            dead = "no image was added" if not self.count else f"channel {int(np.argmin(std))} is the same in every block"
+            raise ValueError(f"no statistics to save: {dead}; take more images, or images in colour")
+        data = {
+            "how": how,
+            "files": self.images,
+            "blocks_per_component": self.count,
+            "order": "row-major: 8 * v + u, v vertical and u horizontal frequency",
+            **{
+                name: {part: values[64 * k : 64 * k + 64].tolist() for k, part in enumerate(_PARTS)}
+                for name, values in (("mean", self._mean), ("std", std))
+            },
+        }
+        Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+    def _add(self, images: int, count: int, mean: Float, m2: Float) -> None:
+        """Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979."""
+        total = self.count + count
+        if count == 0:
+            return
+        step = mean - self._mean
+        self._mean = self._mean + step * (count / total)
+        self._m2 = self._m2 + m2 + step * step * (self.count * count / total)
+        self.images, self.count = self.images + images, total
+
+    def __repr__(self) -> str:
+        return f"ChannelStatistics({self.images} images, {self.count} blocks a channel)"
+
+
+def measure(
+    files: Sequence[str | os.PathLike[str]],
+    transform: Compose,
+    *,
+    batch_size: int = 16,
+    num_threads: int = 0,
+    advance: Callable[[int], None] = lambda files: None,
+) -> tuple[ChannelStatistics, list[str]]:
+    """Statistics of files after a transform without `Normalize`.
+
+    Args:
+        files: JPEG files.
+        transform: What brings them to one size.
+        batch_size: Files in memory at a time.
+        num_threads: Of the decoder; 0: one a core.
+        advance: Called with the number of files done.
+
+    Returns:
+        The statistics, and by file that was left out a line that says why.
+    """
+    statistics, left_out, extractor = ChannelStatistics(), [], Extractor(num_threads)
+    for first in range(0, len(files), batch_size):
+        part = list(files[first : first + batch_size])
+        packed = extractor.extract(part, "all", on_error="mark")
+        batch = unpack(packed)
+        headers = batch.headers
+        good = np.flatnonzero((headers.code == 0) & np.isin(headers.num_components, (1, 3)))
+        for i in sorted(set(range(len(part))) - set(good.tolist())):
+            reason = packed.error(i) or f"{headers.num_components[i]} components have no YCbCr by a linear map"
+            left_out.append(f"{part[i]}: {reason}")
+        if len(good):
+            whole = len(good) == len(part)
+            statistics.update(transform(batch if whole else unpack(extractor.extract([part[i] for i in good], "all"))))
+        advance(len(part))
+    return statistics, left_out
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """What shows on standard error how far it is: rich's bar where rich is installed, else a line of numbers."""
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        done = 0
+
+        def count(files: int) -> None:
+            nonlocal done
+            done += files
+            sys.stderr.write(f"\r{done} of {total} files")
+            sys.stderr.flush()
+
+        yield count
+        sys.stderr.write("\n")
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("files", total=total)
+        yield lambda files: bar.advance(task, files)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """JPEG files by their names, at any depth, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """The command; 0, or 1 where nothing could be measured."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dctload.transforms.statistics",
+        description="Mean and std of the 192 channels over a folder of JPEG files, for T.Normalize(FILE).",
+    )
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder of JPEG files, at any depth")
+    parser.add_argument("--resize", type=int, default=512, help="shorter side in pixels (default: %(default)s)")
+    parser.add_argument("--crop", type=int, default=448, help="side of the middle square, a multiple of 8 (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="files at most")
+    parser.add_argument("--threads", type=int, default=0, help="of the decoder; 0: one a core")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="JSON file that is written")
+    options = parser.parse_args(None if arguments is None else list(arguments))
+    if not options.source.is_dir():
+        parser.error(f"{options.source} is no folder")
+    files = files_below(options.source)[: options.limit]
+    try:
+        transform = Compose([Resize(options.resize), CenterCrop(options.crop)])
+        with _progress(len(files)) as advance:
+            statistics, left_out = measure(files, transform, num_threads=options.threads, advance=advance)
+        for line in left_out:
+            sys.stderr.write(f"left out: {line}\n")
+        steps = f"Resize({options.resize}) and CenterCrop({options.crop})"
+        how = f"population mean and std over all blocks after {steps} of {statistics.images} files"
+        statistics.save(options.output, how)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(f"{options.output}: {statistics.images} images, {statistics.count} blocks a channel\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
