@@ -34,7 +34,7 @@ class PinnedRing:
     def take(self, nbytes: int) -> Tensor:
         """A buffer of at least so many bytes."""
         with self._lock:
-            while self._copying and self._copying[0][0].query():
+            while self._copying and self._copying[0][0].query():  # type: ignore[no-untyped-call]
                 self._free.append(self._copying.pop(0)[1])
             self._free.sort(key=Tensor.numel)
             for place, buffer in enumerate(self._free):
@@ -88,7 +88,7 @@ class DeviceStage:
         self._planned, self._dtype, self._memory_format = planned, dtype, memory_format
         cuda = device.type == "cuda"
         self.ring = PinnedRing() if cuda else None
-        self._stream = torch.cuda.Stream(device) if cuda else None
+        self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]
         self._resampler = None if cuda else _core.Resampler(num_threads)
 
     def deliver(self, prepared: Prepared, targets: Any) -> Delivered:
@@ -118,9 +118,7 @@ class DeviceStage:
             batch.targets = targets
             return Delivered(batch, targets, prepared)
         compose: Compose = self._settings.compose
-        x, targets = compose.apply(
-            batch, prepared.plan, targets, channels=self._settings.selection, resampler=self._resampler
-        )
+        x, targets = compose.apply(batch, prepared.plan, targets, channels=self._settings.selection, resampler=self._resampler)
         return Delivered(x.to(dtype=self._dtype, memory_format=self._memory_format), targets, prepared)
 
     def _copied(self, prepared: Prepared) -> DCTBatch:

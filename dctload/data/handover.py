@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Closed(Exception):  # noqa: N818 - it ends a loop, nothing is wrong
+class Closed(Exception):
     """The queue was closed: by the reader, or by the writer with nothing left in it."""
 
 

@@ -13,7 +13,7 @@ from dctload._core import CODES
 from dctload.channels import ChannelSelection
 from dctload.data.order import replacements
 from dctload.data.statistics import LoaderStatistics
-from dctload.errors import JPEGError, LimitExceeded, UnsupportedJPEG, error_from_code
+from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
 from dctload.headers import Headers
 from dctload.jpeg import COLOR_SPACES, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
@@ -91,7 +91,7 @@ class HostStage:
         settings: Settings,
         extractor: Extractor,
         statistics: LoaderStatistics,
-        report: Callable[[int, JPEGError], None],
+        report: Callable[[int, JPEGError], object],
     ) -> None:
         self._source, self._settings, self._extractor = source, settings, extractor
         self._statistics, self._report = statistics, report
@@ -204,13 +204,12 @@ class HostStage:
 
     def _treat(self, slot: _Slot, error: JPEGError, data: bytes) -> None:
         settings, name = self._settings, self._source.name(slot.index)
-        if settings.fallback == "transcode" and data and not isinstance(error, LimitExceeded):
-            if isinstance(error, UnsupportedJPEG):
-                try:
-                    slot.record = transcode(data, limits=settings.limits, name=name)
-                    return
-                except JPEGError as second:
-                    error = second
+        if settings.fallback == "transcode" and isinstance(error, UnsupportedJPEG):
+            try:
+                slot.record = transcode(data, limits=settings.limits, name=name)
+                return
+            except JPEGError as second:
+                error = second
         error.source, error.index = name, slot.index
         if settings.on_error == "raise":
             raise error

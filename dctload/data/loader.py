@@ -184,7 +184,8 @@ class DCTLoader:
         self._ahead = prefetch_factor if workers else 0
         self._statistics = LoaderStatistics()
         self._reports: dict[int, JPEGError] = {}
-        self._host = HostStage(self._source, self._settings, Extractor(max(workers, 1)), self._statistics, self._reports.setdefault)
+        extractor = Extractor(max(workers, 1))
+        self._host = HostStage(self._source, self._settings, extractor, self._statistics, self._reports.setdefault)
         self._device_stage = DeviceStage(
             self.device,
             self._settings,
@@ -259,7 +260,8 @@ class DCTLoader:
     def __repr__(self) -> str:
         kept = self._settings.channels
         what = "rgb" if self._settings.output == "rgb" else f"{len(kept)} channels"
-        return f"DCTLoader({len(self._source)} samples, {len(self)} batches of {self._order.batch_size}, {what}, on {self.device})"
+        size = self._order.batch_size
+        return f"DCTLoader({len(self._source)} samples, {len(self)} batches of {size}, {what}, on {self.device})"
 
 
 @dataclass(eq=False)
@@ -312,11 +314,9 @@ class _Iteration:
         self.progress.position = self._plan.position_after(self._taken)
         self._statistics.count(samples=len(delivered.prepared.indices), batches=1)
         indices = delivered.prepared.indices
-        extra = {
-            "path": lambda: [self._source.name(i) for i in indices.tolist()],
-            "index": lambda: torch.from_numpy(indices.copy()),
-        }
-        return (delivered.x, delivered.targets, *(extra[name]() for name in self._fields))
+        names = [self._source.name(i) for i in indices.tolist()] if "path" in self._fields else []
+        extra = {"path": names, "index": torch.from_numpy(indices.copy())}
+        return (delivered.x, delivered.targets, *(extra[name] for name in self._fields))
 
 
 def _one_of(what: str, value: Any, allowed: Sequence[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class Run:
                     self._prepared.put(prepared)
         except Closed:
             return
-        except BaseException as error:  # noqa: BLE001 - raised again where the consumer is
+        except BaseException as error:
             self._put_failure(self._prepared, error)
         finally:
             self._prepared.finish()
@@ -109,14 +110,12 @@ class Run:
                 self._delivered.put(prepared if isinstance(prepared, Failure) else self._deliver(prepared))
         except Closed:
             return
-        except BaseException as error:  # noqa: BLE001 - raised again where the consumer is
+        except BaseException as error:
             self._put_failure(self._delivered, error)
         finally:
             self._delivered.finish()
 
     @staticmethod
     def _put_failure(queue: Handover[Any], error: BaseException) -> None:
-        try:
+        with contextlib.suppress(Closed):
             queue.put(Failure(error))
-        except Closed:
-            pass
