@@ -10,8 +10,8 @@ way round the output would be written down its columns, 2 bytes every row. The o
 so it is laid out by output column; that of stage 2 is the same for a whole program.
 """
 
-# ruff: noqa: N803
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# ruff: noqa: N803, RUF005
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, assignment"
 # Kernels are Triton's dialect: compile-time arguments are written in capitals, and nothing in it has types for mypy.
 from __future__ import annotations
 
@@ -75,8 +75,7 @@ def resample_into(
                 continue
             table = _channel_table(_lists(channels))
             for parts in ((0,), (1, 2)):
-                family = samples[np.flatnonzero(np.isin(samples.part, parts))]
-                _resample_family(d, family, table[list(parts)], out, off, gain, pixels=channels is None)
+                _resample_family(d, samples, parts, table, out, off, gain, pixels=channels is None)
 
 
 def _normalisation(out: Tensor, mean: Tensor | None, std: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -116,7 +115,7 @@ def _resample_rgb(
     between = torch.zeros((len(places), 3 * len(wanted), *out.shape[2:]), device=out.device)
     own = replace(samples, place=np.searchsorted(places, samples.place))
     table = _channel_table([wanted] * 3)
-    _resample_family(d, own, table, between, None, None, pixels=channels is None)
+    _resample_family(d, own, (0, 1, 2), table, between, None, None, pixels=channels is None)
     shares = torch.tensor(RGB_TO_YCBCR, dtype=torch.float32, device=out.device)
     mixed = torch.einsum("cp,npfyx->ncfyx", shares, between.view(len(places), 3, len(wanted), *out.shape[2:]))
     if channels is None:
@@ -132,6 +131,7 @@ def _resample_rgb(
 def _resample_family(
     d: DCTBatch,
     samples: Samples,
+    parts: tuple[int, ...],
     table: NDArray[np.int32],
     out: Tensor,
     off: Tensor | None,
@@ -139,23 +139,21 @@ def _resample_family(
     *,
     pixels: bool,
 ) -> None:
-    """Components of the colour planes whose channels `table` `[parts, 8, 8]` holds, the first for the lowest part.
-
-    They share the numbers of frequencies that are computed. `place` and `part` say where in `out` each component goes.
-    """
-    if not len(samples) or not (table >= 0).any():
-        return
+    """The components of the colour planes `parts`, which share how many frequencies are computed, into their place in `out`."""
+    samples = samples[np.flatnonzero(np.isin(samples.part, parts))]
     if samples.turned:  # the table of stored frequencies: rows become columns
         table = table.transpose(0, 2, 1)
-    places = np.argwhere(table >= 0)[:, 1:].max(axis=0)
+    wanted = np.argwhere(table[list(parts)] >= 0)[:, 1:]
+    if not len(samples) or not len(wanted):
+        return
+    places = wanted.max(axis=0)
     out_v, out_u = (8, 8) if pixels else (int(places[0]) + 1, int(places[1]) + 1)
     channel_of = torch.from_numpy(np.ascontiguousarray(table.reshape(-1, 64))).to(out.device)
-    first_part = int(samples.part.min()) if len(table) == 1 else {2: 1, 3: 0}[len(table)]
     for part in _buckets(samples, out_u):
         band_v, band_u = (int(n) for n in part.band.max(axis=0))
         down = banded(part.down, out=out_v, band=band_v, device=d.device, pixels=pixels)
         across = banded(part.across, out=out_u, band=band_u, device=d.device, pixels=pixels)
-        tables = _Tables.of(d, part, down, across, first_part)
+        tables = _Tables.of(d, part, down, across)
         rows = _along_rows(d, part, across, tables, band_v)
         _down_columns(part, rows, down, across, tables, channel_of, out, off, gain, pixels=pixels)
 
@@ -195,7 +193,7 @@ class _Tables:
     fill: Tensor | None
 
     @classmethod
-    def of(cls, d: DCTBatch, part: Samples, down: Bands, across: Bands, first_part: int) -> _Tables:
+    def of(cls, d: DCTBatch, part: Samples, down: Bands, across: Bands) -> _Tables:
         def put(numbers: NDArray[Any], kind: type[np.generic]) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(numbers, kind)).to(d.device, non_blocking=True)
 
@@ -203,8 +201,8 @@ class _Tables:
         taps_x = np.full(len(part), across.matrix.shape[2]) if part.across.folds else part.across.taps()
         taps_y = np.full(len(part), down.matrix.shape[2]) if part.down.folds else part.down.taps()
         first_row = np.cumsum(part.rows) - part.rows
-        columns = (part.first_value, part.cols, part.rows, part.x0, part.y0, taps_x, taps_y, first_row, part.place)
-        facts = np.stack([*columns, part.part - first_part], axis=1)
+        columns = (part.first_value, part.cols, part.rows, part.x0, part.y0, taps_x, taps_y, first_row, part.place, part.part)
+        facts = np.stack(columns, axis=1)
         leaves = part.down.padding_mode == "constant" and (part.down.leaves or part.across.leaves)
         return cls(
             facts=put(facts, np.int64),
@@ -220,7 +218,7 @@ def _along_rows(d: DCTBatch, part: Samples, across: Bands, tables: _Tables, band
     s, columns, taps, out_u, band_u = across.matrix.shape
     operator = across.matrix.permute(0, 2, 3, 4, 1).contiguous()  # neighbouring threads read neighbouring columns
     rows = torch.empty((int(part.rows.sum()), band_v, out_u, columns), device=d.device)
-    block, wide_v, wide_u = _block(columns), triton.next_power_of_2(band_v), triton.next_power_of_2(out_u)
+    block, wide_u = _block(columns), triton.next_power_of_2(out_u)
     _rows_kernel[(int(part.rows.max()), s, triton.cdiv(columns, block))](
         d.coefficients,
         tables.facts,
@@ -235,11 +233,10 @@ def _along_rows(d: DCTBatch, part: Samples, across: Bands, tables: _Tables, band
         BAND_V=band_v,
         BAND_U=band_u,
         OUT_U=out_u,
-        WIDE_V=wide_v,
         WIDE_U=wide_u,
         BLOCK=block,
         REQUANTIZE=tables.coarse is not None,
-        num_warps=_warps(wide_v * wide_u * block),
+        num_warps=_warps(band_v * wide_u * block, 32),
     )
     return rows
 
@@ -296,7 +293,7 @@ def _down_columns(
         FILL=tables.fill is not None,
         NORMALIZE=off is not None,
         CHANNELS_LAST=channel == 1 and not pixels,
-        num_warps=_warps(wide_v * wide_u * block),
+        num_warps=_warps(wide_v * wide_u * block, 16),
     )
 
 
@@ -304,9 +301,9 @@ def _block(columns: int) -> int:
     return min(_COLUMNS, max(16, int(triton.next_power_of_2(columns))))
 
 
-def _warps(sums: int) -> int:
-    """Warps for a program with that many sums: 16 a thread or fewer."""
-    return max(1, min(8, sums // 512))
+def _warps(sums: int, share: int) -> int:
+    """Warps for a program with that many sums, at `share` a thread: a power of 2."""
+    return int(triton.next_power_of_2(max(1, min(8, sums // (32 * share)))))
 
 
 # -------------------------------------------------------------------------------------------------------------- kernels
@@ -327,8 +324,7 @@ def _rows_kernel(
     BAND_V: tl.constexpr,
     BAND_U: tl.constexpr,
     OUT_U: tl.constexpr,
-    WIDE_V: tl.constexpr,  # the next powers of 2
-    WIDE_U: tl.constexpr,
+    WIDE_U: tl.constexpr,  # the next power of 2
     BLOCK: tl.constexpr,
     REQUANTIZE: tl.constexpr,
 ):
@@ -338,39 +334,43 @@ def _rows_kernel(
     if row >= rows:
         return
     cols = tl.load(facts + 1).to(tl.int32)
-    start = tl.load(facts + 3).to(tl.int32)
     own_taps = tl.load(facts + 5).to(tl.int32)
     values += tl.load(facts) + row * cols
-    v = tl.arange(0, WIDE_V)
+    area = rows.to(tl.int64) * cols
     u_out = tl.arange(0, WIDE_U)
     column = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     is_column = column < columns
-    place = tl.load(first + s * columns + column, mask=is_column, other=0) - start
+    place = tl.load(first + s * columns + column, mask=is_column, other=0) - tl.load(facts + 3).to(tl.int32)
     operator += s.to(tl.int64) * taps * (OUT_U * BAND_U) * columns
-    # [U, column] of one tap and one frequency
     weight_at = (u_out * (BAND_U * columns))[:, None] + column[None, :]
     is_weight = (u_out < OUT_U)[:, None] & is_column[None, :]
-    area = rows.to(tl.int64) * cols
-    total = tl.zeros((WIDE_V, WIDE_U, BLOCK), tl.float32)
-    for tap in range(own_taps):
-        at = tl.minimum(tl.maximum(place + tap, 0), cols - 1)  # blocks that are not there have no weight
-        for u in tl.static_range(BAND_U):
+    # One [U, column] of sums for each v, so that a plane's rank and step are scalars and all reads are one row's.
+    total = ()
+    for _ in tl.static_range(BAND_V):
+        total = total + (tl.zeros((WIDE_U, BLOCK), tl.float32),)
+    for u in range(BAND_U):
+        rank, step, round_to = (), (), ()
+        for v in tl.static_range(BAND_V):
             known = s * 64 + v * 8 + u
-            rank = tl.load(ranks + known, mask=v < BAND_V, other=-1)
-            kept = values + rank.to(tl.int64)[:, None] * area + at[None, :]
-            block = tl.load(kept, mask=(rank >= 0)[:, None] & is_column[None, :], other=0).to(tl.float32)
-            block *= tl.load(steps + known, mask=v < BAND_V, other=0)[:, None]
+            rank = rank + (tl.load(ranks + known),)
+            step = step + (tl.load(steps + known),)
             if REQUANTIZE:
-                step = tl.load(coarse + known, mask=v < BAND_V, other=1)[:, None]
-                block = _rounded(tl.div_rn(block, step + tl.zeros_like(block))) * step
-            weight = tl.load(operator + weight_at + u * columns, mask=is_weight, other=0)
-            total += block[:, None, :] * weight[None, :, :]
-        operator += OUT_U * BAND_U * columns
+                round_to = round_to + (tl.load(coarse + known),)
+        for tap in range(own_taps):
+            at = tl.minimum(tl.maximum(place + tap, 0), cols - 1)  # blocks that are not there have no weight
+            weight = tl.load(operator + tap * (OUT_U * BAND_U) * columns + u * columns + weight_at, mask=is_weight, other=0)
+            grown = ()
+            for v in tl.static_range(BAND_V):
+                is_kept = is_column & (rank[v] >= 0)
+                block = tl.load(values + rank[v] * area + at, mask=is_kept, other=0).to(tl.float32) * step[v]
+                if REQUANTIZE:
+                    block = _rounded(tl.div_rn(block, tl.zeros_like(block) + round_to[v])) * round_to[v]
+                grown = grown + (total[v] + block[None, :] * weight,)
+            total = grown
     rows_out += (tl.load(facts + 7) + row) * (BAND_V * OUT_U) * columns
-    at = (v * OUT_U)[:, None] + u_out[None, :]
-    is_kept = (v < BAND_V)[:, None] & (u_out < OUT_U)[None, :]
-    at = (at * columns)[:, :, None] + column[None, None, :]
-    tl.store(rows_out + at, total, mask=is_kept[:, :, None] & is_column[None, None, :])
+    at = (u_out * columns)[:, None] + column[None, :]
+    for v in tl.static_range(BAND_V):
+        tl.store(rows_out + v * OUT_U * columns + at, total[v], mask=is_weight)
 
 
 @triton.jit
@@ -387,7 +387,7 @@ def _columns_kernel(
     facts,  # int64 [S, 10]
     operator,  # float32 [S, output rows, taps, OUT_V, BAND_V]
     first,  # int32 [S, output rows]
-    channel_of,  # int32 [parts, 64]
+    channel_of,  # int32 [3, 64]
     fill,  # float32 [S]
     ones_y,  # float32 [S, output rows, OUT_V]
     inside_y,

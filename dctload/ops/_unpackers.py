@@ -1,4 +1,4 @@
-"""Which code works where, and unpacking by it: the C++ core on the CPU, Triton on CUDA, torch anywhere. All give the same integers."""
+"""Which code works where, and unpacking by it. All of them give the same integers."""
 
 from __future__ import annotations
 

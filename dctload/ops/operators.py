@@ -67,7 +67,7 @@ class Axis:
         kernel: Float | None = None,
         present: Float | None = None,
     ) -> Axis:
-        """Of luma's box, valid and present ranges, `[S, 2]`, for a component with `factors` (its own, the largest), `[S]` each."""
+        """Of luma's box, valid and present ranges, `[S, 2]`, for a component with `factors` (own, largest), `[S]` each."""
         own, most = factors
         whole, size = valid.astype(np.int64), -(-image_size * own // most)
         existing = None if present is None else present.astype(np.int64)

@@ -53,6 +53,10 @@ def resample(
     """
     chosen = np.arange(len(d)) if images is None else np.asarray(images, np.int64).reshape(-1)
     checked_geometry(d, geometry, chosen)
+    if geometry.present is not None and backend == "native":
+        raise ValueError("backend native knows no geometry.present; pass backend='auto'")
+    if geometry.present is not None and backend == "auto" and d.device.type == "cpu":
+        backend = "torch"
     backend = chosen_backend(checked_backend(backend), d.device)
     height, width = geometry.size
     shape = (3, height, width) if channels is None else (len(channels), *geometry.grid)

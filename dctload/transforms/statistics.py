@@ -71,7 +71,8 @@ class ChannelStatistics:
     @property
     def mean(self) -> Float:
         """`[192]`."""
-        return self._mean.copy()
+        mean: Float = self._mean.copy()
+        return mean
 
     @property
     def std(self) -> Float:

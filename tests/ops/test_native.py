@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,7 +190,7 @@ def expected(image: dctload.JPEGCoefficients, ask: Ask, channels: str | ChannelS
 
 
 def random_ask(rng: np.random.Generator, header: dctload.Header, size: tuple[int, int], kind: str) -> Ask:
-    """A random box: "crop" (whole pixels, valid is the crop), "inside" (fractional, valid is the image) or "padded" (leaves it)."""
+    """A random box: "crop" (whole pixels, valid is the crop), "inside" (fractional, valid is the image), "padded" (leaves it)."""
     box, valid = np.zeros((2, 2)), np.zeros((2, 2))
     for axis, length in enumerate((header.height, header.width)):
         if kind == "crop":
@@ -413,7 +414,7 @@ def _bits(mask: int) -> list[int]:
 def test_wrong_arguments_are_refused_by_name() -> None:
     batch, _, asks = mixed_batch()
     box, valid = np.stack([a.box for a in asks]), np.stack([a.valid for a in asks])
-    good = {
+    good: dict[str, Any] = {
         "batch": batch.buffer,
         "images": None,
         "box": box,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ D = torch.tensor(
 RGB_OF_YCBCR = torch.tensor([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], dtype=torch.float64)
 
 
+@lru_cache(maxsize=256)
 def built(width: int, height: int, layout: str = "4:4:4", seed: int = 0, orientation: int = 1, step: int = 2) -> bytes:
     """A JPEG file of random, mostly low frequencies."""
     content = jb.content(width, height, layout, seed=seed)
