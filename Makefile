@@ -68,9 +68,10 @@ setup: $(MADE)/package $(MADE)/torch $(MADE)/extra-test $(MADE)/extra-bench $(MA
 
 # ------------------------------------------------------------------------------------------------- the two commands
 
-demo: $(MADE)/package $(MADE)/extra-bench  ## what crosses from CPU to GPU: table and plot on photographs that come with packages
+demo: $(MADE)/package $(MADE)/torch $(MADE)/extra-bench  ## what crosses from CPU to GPU, and the loader beside Pillow's, on photographs that come with packages
 	@mkdir -p build
 	$(PY) -m benchmarks.bandwidth --plot build/bandwidth.png
+	$(PY) -m benchmarks.loader --quick
 	@$(PY) -m benchmarks.photos build/photos
 	@echo "the plot is in build/bandwidth.png; the README's ten lines of Python run on build/photos"
 
@@ -128,9 +129,11 @@ test-cpp: $(MADE)/venv  ## the C++ tests alone
 
 # ------------------------------------------------------------------------------------------------- benchmarks
 
-bench: $(MADE)/package $(MADE)/extra-bench $(MADE)/extra-rivals  ## every benchmark, with all the rivals that can be installed
+bench: $(MADE)/package $(MADE)/torch $(MADE)/extra-bench $(MADE)/extra-rivals  ## every benchmark, with all the rivals that can be installed
 	$(PY) -m benchmarks.bandwidth
 	$(PY) -m benchmarks.decode
+	$(PY) -m benchmarks.loader
+	$(PY) -m benchmarks.transforms
 
 # ------------------------------------------------------------------------------------------------- lint and types
 

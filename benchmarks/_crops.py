@@ -38,7 +38,7 @@ class Job:
 
 def augmentation(size: int) -> list[Any]:
     """The spatial steps of all pipelines."""
-    from dctload import transforms as T
+    from dctload import transforms as T  # noqa: N812 - as users write it
 
     return [T.RandomResizedCrop(size), T.RandomHorizontalFlip()]
 

@@ -1,4 +1,4 @@
-"""Other ways from JPEG files to augmented batches, each as its users set it up. A library that is not installed raises ImportError.
+"""Other ways from JPEG files to augmented batches, as their users set them up. A library that is not there raises ImportError.
 
 All get the crops and flips that `DCTLoader` draws, as numbers, before the clock starts: drawing costs them nothing.
 """
@@ -155,7 +155,7 @@ class SPDL:
 
     def __init__(self, job: Job) -> None:
         import spdl.io
-        import spdl.pipeline  # noqa: F401
+        import spdl.pipeline
 
         self.label = f"SPDL {importlib.metadata.version('spdl-io')}, threads"
         self.note = "FFmpeg decodes; its filters crop, resize (bilinear) and flip"

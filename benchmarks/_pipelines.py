@@ -118,7 +118,7 @@ def _loader(job: Job, workers: int, **options: Any) -> Any:
 
 
 def _normalize() -> Any:
-    from dctload import transforms as T
+    from dctload import transforms as T  # noqa: N812 - as users write it
 
     return T.Normalize("imagenet")
 

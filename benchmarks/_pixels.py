@@ -122,6 +122,8 @@ def quality_tables(quality: int) -> np.ndarray:
 
 def with_orientation(data: bytes, orientation: int) -> bytes:
     """A file with an EXIF orientation: a segment behind SOI with a directory of one entry (TIFF 6.0)."""
-    entry = (0x0112).to_bytes(2, "big") + (3).to_bytes(2, "big") + (1).to_bytes(4, "big") + orientation.to_bytes(2, "big") + b"\0\0"
+    entry = (
+        (0x0112).to_bytes(2, "big") + (3).to_bytes(2, "big") + (1).to_bytes(4, "big") + orientation.to_bytes(2, "big") + b"\0\0"
+    )
     exif = b"Exif\0\0MM\0*" + (8).to_bytes(4, "big") + (1).to_bytes(2, "big") + entry + bytes(4)
     return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]

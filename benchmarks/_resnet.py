@@ -29,7 +29,7 @@ class Bottleneck(nn.Module):
 
 
 def resnet50(channels: int, num_classes: int = 1000) -> nn.Sequential:
-    """ResNet-50 for pixels (3 channels), or for coefficients `[B, channels, 56, 56]`: their blocks are the stem's 8 x 8 already."""
+    """ResNet-50 for pixels (3 channels), or for coefficients `[B, channels, 56, 56]`: blocks are the stem's 8 x 8 already."""
     if channels == 3:
         stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
     else:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import _pixels
-from dctload import transforms as T
+from dctload import transforms as T  # noqa: N812 - as users write it
 
 SIDE = 224  # of the pictures that are held against pixels
 SEED = 7
@@ -233,9 +233,13 @@ def cases(count: int) -> list[Case]:
         ),
         _behind_resize(lambda: T.GaussianBlur(9, 1.5), lambda x: _pixels.blurred(x, 9, 1.5), **spatial),
         _drawn(lambda: T.Requantize(30), _requantized, **spatial),
-        _behind_resize(lambda: T.ColorJitter(brightness=(1.3, 1.3)), lambda x: _pixels.brighter(x, 1.3), "ColorJitter(brightness)"),
+        _behind_resize(
+            lambda: T.ColorJitter(brightness=(1.3, 1.3)), lambda x: _pixels.brighter(x, 1.3), "ColorJitter(brightness)"
+        ),
         _behind_resize(lambda: T.ColorJitter(contrast=(1.4, 1.4)), lambda x: _pixels.contrasted(x, 1.4), "ColorJitter(contrast)"),
-        _behind_resize(lambda: T.ColorJitter(saturation=(0.5, 0.5)), lambda x: _pixels.saturated(x, 0.5), "ColorJitter(saturation)"),
+        _behind_resize(
+            lambda: T.ColorJitter(saturation=(0.5, 0.5)), lambda x: _pixels.saturated(x, 0.5), "ColorJitter(saturation)"
+        ),
         _behind_resize(
             lambda: T.ColorJitter(hue=(0.1, 0.1)),
             lambda x: _pixels.turned_hue(x, 0.1),

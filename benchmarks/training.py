@@ -57,22 +57,27 @@ def small_cnn(output: str, num_classes: int) -> Any:
         stem = [*convolution(3, 24, 7, 4), nn.MaxPool2d(2), *convolution(24, 32)]
     else:
         stem = convolution(24, 32)
-    body = [nn.MaxPool2d(2), *convolution(32, 64), *convolution(64, 96), nn.MaxPool2d(2), *convolution(96, 128), *convolution(128, 128)]
+    body = [
+        nn.MaxPool2d(2),
+        *convolution(32, 64),
+        *convolution(64, 96),
+        nn.MaxPool2d(2),
+        *convolution(96, 128),
+        *convolution(128, 128),
+    ]
     return nn.Sequential(*stem, *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(128, num_classes))
 
 
 def loaders(folder: Path, output: str, seed: int) -> tuple[Any, Any]:
     """The loaders of the folder's training and held-out files; nothing but `output` differs."""
     from dctload import DCTLoader
-    from dctload import transforms as T
+    from dctload import transforms as T  # noqa: N812 - as users write it
 
     steps: list[Any] = [T.RandomResizedCrop(SIDE, scale=(0.35, 1.0)), T.RandomHorizontalFlip(), T.ColorJitter(0.3, 0.3, 0.3)]
     held_out = "val" if (folder / "val").is_dir() else "test"
     options: dict[str, Any] = {"channels": CHANNELS, "output": output, "seed": seed}
     normalize = T.Normalize("imagenet")
-    train = DCTLoader(
-        folder / "train", BATCH, shuffle=True, drop_last=True, transform=T.Compose([*steps, normalize]), **options
-    )
+    train = DCTLoader(folder / "train", BATCH, shuffle=True, drop_last=True, transform=T.Compose([*steps, normalize]), **options)
     plain = T.Compose([T.Resize(256), T.CenterCrop(SIDE), normalize])
     return train, DCTLoader(folder / held_out, 50, transform=plain, **options)
 
@@ -148,7 +153,16 @@ def rows(courses: Sequence[Course]) -> list[_harness.Row]:
         spread = _harness.Spread.of(finals)
         note = f"held-out files, mean of the last three of {len(mine[0].accuracy)} epochs"
         made.append(
-            _harness.Row(f"small CNN, output={output!r}", "accuracy", round(spread.median, 4), round(spread.iqr, 4), spread.n, 1, note, extra)
+            _harness.Row(
+                f"small CNN, output={output!r}",
+                "accuracy",
+                round(spread.median, 4),
+                round(spread.iqr, 4),
+                spread.n,
+                1,
+                note,
+                extra,
+            )
         )
     return made
 
@@ -188,7 +202,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _show(courses: Sequence[Course]) -> None:
     out = _harness.console()
-    title = f"A CNN of {courses[0].parameters:,} parameters, trained on the CPU ({_machine.usable_cores()} cores); held-out accuracy"
+    title = (
+        f"A CNN of {courses[0].parameters:,} parameters, trained on the CPU ({_machine.usable_cores()} cores); held-out accuracy"
+    )
     count = len(courses[0].accuracy)
     marks = sorted({max(1, round(count * part / 5)) for part in range(1, 6)})
     columns = ("output, seed", *(f"epoch {mark}" for mark in marks), "last three", "s an epoch")

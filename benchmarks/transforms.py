@@ -106,7 +106,9 @@ def _checkable(files: _data.FileSet, count: int) -> list[bytes]:
         if fits and min(header.height, header.width) >= LEAST_SIDE:
             chosen.append(data)
     if not chosen:
-        _harness.fail(f"no file of {files.name} is 4:4:4, in colour and at least {LEAST_SIDE} pixels a side: nothing to hold against pixels")
+        _harness.fail(
+            f"no file of {files.name} is 4:4:4, in colour and at least {LEAST_SIDE} pixels a side: nothing to hold against pixels"
+        )
     return [chosen[place * len(chosen) // count] for place in range(min(count, len(chosen)))]
 
 
@@ -219,13 +221,14 @@ def _show(found: Sequence[Found], backends: Sequence[str], count: int, checked: 
     out = _harness.console()
     heads = {"native": "CPU native\nms", "torch": "CPU torch\nms", "cuda": "CUDA\nms"}
     columns = ("", "max error\nlevels", "mean error\nlevels", "max / range", *(heads[backend] for backend in backends))
-    title = f"Batches of {count}, {CHANNELS}, {SIZE} pixels a side, {_machine.usable_cores()} cores; held against pixels on {checked} files"
+    cores = _machine.usable_cores()
+    title = f"Batches of {count}, {CHANNELS}, {SIZE} pixels a side, {cores} cores; held against pixels on {checked} files"
     caption = "Steps that are no resampling are timed behind RandomResizedCrop. Errors: all 192 channels, float64 pixels."
     made = _harness.table(title, columns, caption)
     for one in found:
         errors = ("", "", "")
         if one.errors is not None:
-            errors = (f"{one.errors[0]:.4f}", f"{one.errors[1]:.5f}", f"{one.errors[0] / RANGE:.1e}")
+            errors = (f"{one.errors[0]:.4f}", f"{one.errors[1]:.1e}", f"{one.errors[0] / RANGE:.1e}")
         times = [f"{Spread.of(one.times[backend]).median:.1f}" if backend in one.times else "" for backend in backends]
         over = one.errors is not None and one.errors[0] > TARGET * RANGE
         made.add_row(one.case.name, *errors, *times, style="red" if over else None)

@@ -127,6 +127,7 @@ class Resampler:
         images: NDArray[np.int64] | None,  # [N]; None: 0 .. N - 1
         box: NDArray[np.float64],  # [N, 2, 2]
         valid: NDArray[np.float64],  # [N, 2, 2], whole numbers
+        present: NDArray[np.float64] | None,  # [N, 2, 2], whole numbers; None: the whole images
         transposed: NDArray[np.uint8],  # [N]
         size: tuple[int, int],
         padding_mode: int,  # place in PADDING_MODES

@@ -85,8 +85,8 @@ struct Extractor::Impl {
   Crew crew;
 
   // Threads for so many images, and what each of them needs.
-  unsigned hire(size_t images) {
-    const auto size = static_cast<unsigned>(std::min<size_t>(num_threads, std::max<size_t>(images, 1)));
+  unsigned hire(size_t num_images) {
+    const auto size = static_cast<unsigned>(std::min<size_t>(num_threads, std::max<size_t>(num_images, 1)));
     while (workers.size() < size) workers.emplace_back(kernels, pool);
     return size;
   }

@@ -52,16 +52,18 @@ int64_t mirrored(int64_t j, int64_t size, bool twice) {
   return j < size ? j : period - (twice ? 1 : 0) - j;
 }
 
-// The pixel of the image that stands for `j`, or -1.
-int64_t inside(int64_t j, int64_t size, Padding padding) {
-  if (j >= 0 && j < size) return j;
-  switch (padding) {
+// The pixel that stands for `j`, or -1.
+int64_t inside(int64_t j, const Axis& axis) {
+  if (j >= axis.begin && j < axis.end) return j;
+  const int64_t size = axis.end - axis.begin;
+  if (size <= 0) return -1;
+  switch (axis.padding) {
     case Padding::kEdge:
-      return std::clamp<int64_t>(j, 0, size - 1);
+      return std::clamp(j, axis.begin, axis.end - 1);
     case Padding::kReflect:
-      return mirrored(j, size, false);
+      return axis.begin + mirrored(j - axis.begin, size, false);
     case Padding::kSymmetric:
-      return mirrored(j, size, true);
+      return axis.begin + mirrored(j - axis.begin, size, true);
     default:
       return -1;
   }
@@ -69,14 +71,19 @@ int64_t inside(int64_t j, int64_t size, Padding padding) {
 
 }  // namespace
 
-void set_range(Axis& axis, const double box[2], const double valid[2], uint32_t size, uint32_t factor, uint32_t most) {
+void set_range(Axis& axis, const double box[2], const double valid[2], const double* present, uint32_t size, uint32_t factor,
+               uint32_t most) {
   const double f = factor, m = most;
   axis.a = box[0] * f / m;
   axis.b = box[1] * f / m;
   axis.lo = std::floor(valid[0] * f / m);
   axis.hi = std::ceil(valid[1] * f / m);
-  axis.size = (int64_t{size} * factor + most - 1) / most;
-  if (valid[1] <= size) axis.hi = std::min(axis.hi, static_cast<double>(axis.size));
+  axis.begin = 0;
+  axis.end = (int64_t{size} * factor + most - 1) / most;
+  if (valid[1] <= size) axis.hi = std::min(axis.hi, static_cast<double>(axis.end));
+  if (present == nullptr) return;
+  axis.begin = std::max(axis.begin, static_cast<int64_t>(std::floor(present[0] * f / m)));
+  axis.end = std::min(axis.end, static_cast<int64_t>(std::ceil(present[1] * f / m)));
 }
 
 // One row of R times D^T. `taps_` holds its weights, one a pixel, before they are divided by their sum.
@@ -95,14 +102,14 @@ void AxisOperator::add_row(const Axis& axis, double centre, double radius) {
     total += weight;
   }
   if (total > 0) {
-    int64_t low = INT64_MAX, high = -1;  // pixels of the image that are read
-    const bool is_inside = begin >= 0 && end <= axis.size;
+    int64_t low = INT64_MAX, high = -1;  // pixels that are read
+    const bool is_inside = begin >= axis.begin && end <= axis.end;
     if (is_inside) {
       low = begin;
       high = end - 1;
     } else {
       for (int64_t j = begin; j < end; ++j) {
-        const int64_t at = inside(j, axis.size, axis.padding);
+        const int64_t at = inside(j, axis);
         if (at < 0) continue;
         low = std::min(low, at);
         high = std::max(high, at);
@@ -116,7 +123,7 @@ void AxisOperator::add_row(const Axis& axis, double centre, double radius) {
     float* const out = values_.data() + row.at;
     const float share = 1 / total;
     for (int64_t j = begin; j < end; ++j) {
-      const int64_t at = is_inside ? j : inside(j, axis.size, axis.padding);
+      const int64_t at = is_inside ? j : inside(j, axis);
       if (at < 0) continue;
       const float weight = taps_[static_cast<size_t>(j - begin)] * share;
       row.sum += weight;

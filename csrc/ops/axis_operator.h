@@ -17,7 +17,8 @@ enum class Padding : uint8_t { kConstant, kEdge, kReflect, kSymmetric };  // in 
 struct Axis {
   double a = 0, b = 0;    // box; b < a: mirrored
   double lo = 0, hi = 0;  // valid pixels, whole numbers
-  int64_t size = 0;       // true pixels of the component; pixels outside [0, size) are what `padding` says
+  int64_t begin = 0;      // first pixel that exists
+  int64_t end = 0;        // one past the last; pixels outside are what `padding` says, all of them where end <= begin
   int64_t first = 0;      // first block at hand
   int64_t count = 0;      // blocks at hand: what lies beyond reads as 0
   uint32_t n = 1;         // output pixels
@@ -28,8 +29,10 @@ struct Axis {
   bool pixels = false;   // outputs are the block's 8 pixels
 };
 
-// From luma's box and valid range to those of a component with the sampling factor `factor` of `most`; `size` is luma's.
-void set_range(Axis& axis, const double box[2], const double valid[2], uint32_t size, uint32_t factor, uint32_t most);
+// From luma's box, valid and present range (null: the whole image) to those of a component with the sampling factor `factor` of
+// `most`; `size` is luma's.
+void set_range(Axis& axis, const double box[2], const double valid[2], const double* present, uint32_t size, uint32_t factor,
+               uint32_t most);
 
 // What one output block reads: native blocks first .. first + count of those at hand; weights [count][rows()][8] from `at` on, by
 // output frequency (or pixel) and native frequency.

@@ -37,6 +37,13 @@ uint32_t outputs_of(uint64_t mask, bool vertical) {
   return static_cast<uint32_t>(std::bit_width(bits & 255));
 }
 
+// Whether there is anything of this component at all. What is not there has no padding either.
+bool holds_values(const ImageView& image, uint32_t component) {
+  if (component >= image.num_components) return false;
+  const wire::ComponentRecord& c = image.components[component];
+  return c.channels > 0 && c.w > 0 && c.h > 0;
+}
+
 }  // namespace
 
 uint32_t output_channels(const std::optional<Selection>& channels) {
@@ -99,7 +106,7 @@ const AxisOperator& Resampler::Impl::axis_operator(Worker& worker, const Image& 
   Axis axis;
   const wire::RecordHeader& header = image.view.header;
   const size_t at = 4 * image.i + (coded_vertical ? 0 : 2);
-  set_range(axis, job.box + at, job.valid + at, coded_vertical ? header.height : header.width, own[0],
+  set_range(axis, job.box + at, job.valid + at, job.present != nullptr ? job.present + at : nullptr, coded_vertical ? header.height : header.width, own[0],
             coded_vertical ? header.v_max : header.h_max);
   axis.first = own[1];
   axis.count = own[2];
@@ -147,7 +154,7 @@ void Resampler::Impl::run_rgb(Worker& worker, const Image& image, const Resampli
   worker.planes.resize(std::max(worker.planes.size(), plane * (pixels ? 1 : static_cast<size_t>(std::popcount(all)))));
   for (uint32_t component = 0; component < kRoles; ++component) {
     ComponentTask task{};
-    for (uint32_t role = 0; role < kRoles && job.fill != nullptr; ++role) {
+    for (uint32_t role = 0; role < kRoles && job.fill != nullptr && holds_values(image.view, component); ++role) {
       task.fill += kToRgb[component][role] * job.fill[kRoles * image.i + role];
     }
     task.out = worker.planes.data();
@@ -187,7 +194,7 @@ bool Resampler::Impl::image_roles(Worker& worker, const CheckedBatch& batch, siz
     const size_t first = channel, plane = image.rows * image.columns;
     channel += pixels ? 1 : static_cast<size_t>(std::popcount(image.masks[role]));
     if (role < begin || channel == first) continue;
-    if (role >= image.view.num_components) {
+    if (!holds_values(image.view, role)) {
       for (size_t c = first; c < channel; ++c) std::fill_n(job.out + c * plane, plane, job.bias != nullptr ? job.bias[c] : 0.0f);
       continue;
     }

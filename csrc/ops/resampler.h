@@ -18,6 +18,7 @@ struct Resampling {
   const int64_t* images = nullptr;      // [N]: places in the batch; null: 0 .. N - 1
   const double* box = nullptr;          // [N][2][2]: vertical, horizontal as coded; a, b in luma pixels
   const double* valid = nullptr;        // [N][2][2]: lo, hi
+  const double* present = nullptr;      // [N][2][2]: lo, hi of the pixels that exist, or null: all of the image
   const uint8_t* transposed = nullptr;  // [N]
   uint32_t height = 8, width = 8;       // output pixels
   Padding padding = Padding::kConstant;
@@ -35,7 +36,7 @@ struct Resampling {
 // Channels of the result: those of `channels`, or the three planes.
 uint32_t output_channels(const std::optional<Selection>& channels);
 
-// Largest coordinate of a box or a valid range: it bounds the work, and leaves room beside the largest JPEG image.
+// Largest coordinate of a box or a range: it bounds the work, and leaves room beside the largest JPEG image.
 inline constexpr double kMaxCoordinate = 1 << 22;
 
 enum class Status : uint8_t { kOk, kBadBatch, kBadImage, kNoMemory };
@@ -51,7 +52,7 @@ class Resampler {
   unsigned num_threads() const;
 
   // `count` images of a batch that check_batch passed. Reads nothing outside `batch` whatever it holds. A failed image, and a
-  // component that an image lacks, is zero (before scale and bias). kBadImage: a place outside the batch or a record whose
+  // component that an image lacks or of which no frequency was sent, is zero (before scale and bias). kBadImage: a place outside the batch or a record whose
   // numbers do not fit together; `out` is then partly written.
   Status resample(std::span<const uint8_t> batch, size_t count, const Resampling& job);
 

@@ -144,7 +144,7 @@ class PyResampler {
   unsigned num_threads() const { return (*core_).num_threads(); }
 
   void resample(const py::object& source, const py::object& images, const py::object& box, const py::object& valid,
-                const py::object& transposed, const std::pair<uint32_t, uint32_t>& size, int padding_mode, const py::object& fill,
+                const py::object& present, const py::object& transposed, const std::pair<uint32_t, uint32_t>& size, int padding_mode, const py::object& fill,
                 const py::object& blur_y, const py::object& blur_x, const py::object& requantize,
                 const std::optional<MasksTuple>& masks, const py::object& scale, const py::object& bias, const py::object& out) {
     const Buffer batch(source);
@@ -169,6 +169,8 @@ class PyResampler {
     job.valid = data_of<double>(valid, "valid", {n, 2, 2});
     check_coordinates(job.box, 4 * count, "box", false);
     check_coordinates(job.valid, 4 * count, "valid", true);
+    job.present = optional_data<double>(present, "present", {n, 2, 2});
+    if (job.present != nullptr) check_coordinates(job.present, 4 * count, "present", true);
     job.transposed = data_of<uint8_t>(transposed, "transposed", {n});
     job.fill = optional_data<float>(fill, "fill", {n, 3});
     job.blur_y = blur_of(blur_y, "blur_y", n, job.taps_y);
@@ -204,7 +206,7 @@ void bind_ops(py::module_& module) {
       .def(py::init<unsigned>(), py::arg("num_threads"))
       .def_property_readonly("num_threads", &PyResampler::num_threads)
       .def("resample", &PyResampler::resample, py::arg("batch"), py::arg("images"), py::arg("box"), py::arg("valid"),
-           py::arg("transposed"), py::arg("size"), py::arg("padding_mode"), py::arg("fill"), py::arg("blur_y"), py::arg("blur_x"),
+           py::arg("present"), py::arg("transposed"), py::arg("size"), py::arg("padding_mode"), py::arg("fill"), py::arg("blur_y"), py::arg("blur_x"),
            py::arg("requantize"), py::arg("masks"), py::arg("scale"), py::arg("bias"), py::arg("out"));
 }
 

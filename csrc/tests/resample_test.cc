@@ -48,9 +48,9 @@ int64_t slow_source(int64_t j, int64_t size, ops::Padding padding) {
   return j;
 }
 
-// [n][size], by the definition.
+// [n][pixels up to the last that exists], by the definition.
 Matrix slow_rows(const ops::Axis& axis) {
-  Matrix out = zeros(axis.n, static_cast<size_t>(axis.size));
+  Matrix out = zeros(axis.n, static_cast<size_t>(axis.end));
   const double s = (axis.b - axis.a) / axis.n, r = std::max(std::fabs(s), 1.0);
   for (uint32_t i = 0; i < axis.n; ++i) {
     const double c = std::clamp(axis.a + (i + 0.5) * s, axis.lo, axis.hi);
@@ -59,8 +59,8 @@ Matrix slow_rows(const ops::Axis& axis) {
       for (auto j = static_cast<int64_t>(axis.lo); j < static_cast<int64_t>(axis.hi); ++j) {
         const double w = std::max(0.0, 1 - std::fabs(static_cast<double>(j) + 0.5 - c) / r);
         if (pass == 0) sum += w;
-        const int64_t at = slow_source(j, axis.size, axis.padding);
-        if (pass == 1 && at >= 0) out[i][static_cast<size_t>(at)] += w / sum;
+        const int64_t at = slow_source(j - axis.begin, axis.end - axis.begin, axis.padding);
+        if (pass == 1 && at >= 0) out[i][static_cast<size_t>(axis.begin + at)] += w / sum;
       }
     }
   }
@@ -69,10 +69,11 @@ Matrix slow_rows(const ops::Axis& axis) {
 
 ops::Axis random_axis(Random& random) {
   ops::Axis axis;
-  axis.size = 1 + random.below(200);
+  const int64_t whole = 1 + random.below(200);
+  axis.end = whole;
   axis.n = 1 + random.below(90);
   axis.padding = static_cast<ops::Padding>(random.below(4));
-  const auto size = static_cast<double>(axis.size);
+  const auto size = static_cast<double>(whole);
   switch (random.below(3)) {
     case 0:
       axis.a = uniform(random, 0, size);
@@ -81,7 +82,7 @@ ops::Axis random_axis(Random& random) {
       axis.hi = size;
       break;
     case 1:
-      axis.a = axis.lo = random.below(static_cast<uint32_t>(axis.size));
+      axis.a = axis.lo = random.below(static_cast<uint32_t>(whole));
       axis.b = axis.hi = axis.lo + 1 + random.below(static_cast<uint32_t>(size - axis.lo));
       break;
     default:
@@ -91,7 +92,11 @@ ops::Axis random_axis(Random& random) {
       axis.hi = std::ceil(axis.b);
   }
   if (random.below(2) == 0) std::swap(axis.a, axis.b);
-  axis.count = (axis.size + 7) / 8;
+  if (random.below(3) == 0) {  // the middle of the image alone exists
+    axis.begin = random.below(static_cast<uint32_t>(whole));
+    axis.end = axis.begin + 1 + random.below(static_cast<uint32_t>(whole - axis.begin));
+  }
+  axis.count = (whole + 7) / 8;
   axis.outputs = 1 + random.below(8);
   axis.pixels = random.below(3) == 0;
   if (axis.pixels) axis.outputs = 8;
@@ -204,7 +209,7 @@ TEST(an_axis_is_d_r_d_by_its_definition) {
 TEST(blocks_that_are_not_at_hand_have_no_weight) {
   ops::Axis axis;
   axis.b = axis.hi = 200;
-  axis.size = 200;
+  axis.end = 200;
   axis.n = 100;
   axis.first = 5;
   axis.count = 3;
@@ -230,8 +235,12 @@ TEST(images_are_the_dense_product) {
                            uniform(random, 0, width)};
     const double valid[4] = {0, static_cast<double>(height), 0, static_cast<double>(width)};
     const uint8_t transposed = trial % 2;
+    const double rows = random.below(height), columns = random.below(width);
+    const double present[4] = {rows, rows + 1 + random.below(height), columns, columns + 1 + random.below(width)};
     job.box = box;
     job.valid = valid;
+    job.present = present;
+    job.padding = static_cast<ops::Padding>(random.below(4));
     job.transposed = &transposed;
     job.height = 1 + random.below(70);
     job.width = 1 + random.below(70);
@@ -248,10 +257,11 @@ TEST(images_are_the_dense_product) {
         Matrix want = zeros(transposed ? job.width : job.height, transposed ? job.height : job.width);
         if (k < factors.size()) {
           ops::Axis down, across;
-          ops::set_range(down, box, valid, height, factors[k].second, v_max);
-          ops::set_range(across, box + 2, valid + 2, width, factors[k].first, h_max);
+          ops::set_range(down, box, valid, present, height, factors[k].second, v_max);
+          ops::set_range(across, box + 2, valid + 2, present + 2, width, factors[k].first, h_max);
           down.n = static_cast<uint32_t>(want.size());
           across.n = static_cast<uint32_t>(want[0].size());
+          down.padding = across.padding = job.padding;
           want = product(slow_rows(down), picture.pixels[k], slow_rows(across));
         }
         double worst = 0;
@@ -263,6 +273,30 @@ TEST(images_are_the_dense_product) {
         }
         CHECK(worst < 2e-3);
       }
+    }
+  }
+}
+
+TEST(where_nothing_exists_all_is_padding) {
+  Random random(4);
+  const Picture3 picture = make_picture(random, 40, 30, {{2, 2}, {1, 1}, {1, 1}});
+  const double box[4] = {-3, 28, 0, 40}, valid[4] = {-3, 30, 0, 40}, present[4] = {0, 30, 45, 60};  // right of the image
+  const float fill[3] = {9, -8, 7};
+  const uint8_t transposed = 0;
+  ops::Resampling job;
+  job.box = box;
+  job.valid = valid;
+  job.present = present;
+  job.fill = fill;
+  job.transposed = &transposed;
+  std::vector<float> out(3 * 64);
+  job.out = out.data();
+  for (const ops::OpsKernels* level : levels()) {
+    for (int padding = 0; padding < 4; ++padding) {
+      job.padding = static_cast<ops::Padding>(padding);
+      std::fill(out.begin(), out.end(), std::nanf(""));
+      REQUIRE(ops::Resampler(1, *level).resample(picture.batch, 1, job) == ops::Status::kOk);
+      for (size_t i = 0; i < out.size(); ++i) CHECK(std::fabs(out[i] - (padding == 0 ? fill[i / 64] : 0)) < 1e-5);
     }
   }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,17 @@ class _Slot:
     refused: set[int] = field(default_factory=set)
 
 
+@dataclass(eq=False)
+class _Tried:
+    """What decoding gave: the images at `places` of those that were opened, and by place why others failed."""
+
+    packed: PackedBatch
+    places: Indices
+    plan: Plan | None
+    bad: dict[int, JPEGError]
+    buffer: Tensor | None
+
+
 class HostStage:
     """Turns sample numbers into packed batches. Its threads and file buffers are kept from batch to batch."""
 
@@ -108,20 +119,19 @@ class HostStage:
             JPEGError: A sample cannot be decoded, and errors are raised. OSError where its file cannot be opened.
         """
         with self._open(indices) as opened:
-            headers, bad = opened.headers, self._errors(opened, indices)
-            if not bad:
-                plan = self._plan(headers, epoch, indices)
-                held: list[Tensor] = []
-
-                def out(nbytes: int) -> Buffer:
-                    assert memory is not None
-                    held.append(memory(nbytes))
-                    return held[0].numpy()
-
-                packed = self._extract(opened, headers, plan, None, None if memory is None else out)
-                if packed.failed == 0:
-                    return Prepared(packed, plan, indices, buffer=held[0] if held else None)
-            return self._repaired(opened, indices, epoch)
+            tried = self._decode(opened, indices, indices, epoch, memory)
+            if not tried.bad:
+                assert tried.plan is not None
+                return Prepared(tried.packed, tried.plan, indices, tried.buffer)
+            count, seed = len(self._source), self._settings.seed
+            slots = [_Slot(i, i, replacements(count, seed, epoch, i)) for i in indices.tolist()]
+            self._settle(slots, opened, tried)
+        while pending := [slot for slot in slots if slot.record is None and slot.index >= 0]:
+            others = np.array([slot.index for slot in pending], np.int64)
+            with self._open(others) as opened:
+                draws = np.array([slot.draw for slot in pending], np.int64)
+                self._settle(pending, opened, self._decode(opened, others, draws, epoch, None))
+        return self._joined(slots, epoch)
 
     # ------------------------------------------------------------------------------------------------- every batch
 
@@ -137,21 +147,39 @@ class HostStage:
             check_size(plan, self._settings.output)
             return plan
 
-    def _extract(
-        self, opened: OpenImages, headers: Headers, plan: Plan, places: Sequence[int] | None, out: Callable[[int], Buffer] | None
-    ) -> PackedBatch:
-        """`headers` and `plan` are of `places` (None: all), which alone are decoded."""
-        settings = self._settings
-        with self._statistics.timed("planning"):
-            boxes, masks = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
-        if places is not None:
-            every_box, every_mask = np.zeros((len(opened), 4), np.int64), np.ones((len(opened), 3), np.uint64)
-            every_box[places], every_mask[places] = boxes, masks
-            boxes, masks = every_box, every_mask
+    def _decode(
+        self, opened: OpenImages, indices: Indices, draws: Indices, epoch: int, memory: Callable[[int], Tensor] | None
+    ) -> _Tried:
+        """All images that can be decoded, as one packed batch."""
+        settings, bad = self._settings, self._errors(opened, indices)
+        held: list[Tensor] = []
+
+        def out(nbytes: int) -> Buffer:
+            assert memory is not None
+            held.append(memory(nbytes))
+            return held[0].numpy()
+
+        places = np.array([place for place in range(len(opened)) if place not in bad], np.int64)
+        headers = opened.headers[places] if bad else opened.headers
+        boxes, masks = np.zeros((len(opened), 4), np.int64), np.zeros((len(opened), 3), np.uint64)
+        plan = None
+        if len(places) or not len(opened):  # a batch without one good header has no size to plan
+            plan = self._plan(headers, epoch, draws[places])
+            with self._statistics.timed("planning"):
+                boxes[places], masks[places] = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
         with self._statistics.timed("decoding"):
-            return opened.extract(
-                masks, boxes, places=places, on_error="mark", truncated=settings.truncated, out=out, channels=settings.channels
+            packed = opened.extract(
+                masks,
+                boxes,
+                places=places,
+                on_error="mark",
+                truncated=settings.truncated,
+                out=None if memory is None or bad else out,
+                channels=settings.channels,
             )
+        if packed.failed:
+            bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}
+        return _Tried(packed, places, plan, bad, held[0] if held else None)
 
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""
@@ -165,42 +193,21 @@ class HostStage:
 
     # ----------------------------------------------------------------------------------------- batches with bad files
 
-    def _repaired(self, opened: OpenImages, indices: Indices, epoch: int) -> Prepared:
-        """The batch by records, one a sample: decoded, transcoded, replaced or left out."""
-        count, seed = len(self._source), self._settings.seed
-        slots = [_Slot(i, i, replacements(count, seed, epoch, i)) for i in indices.tolist()]
-        pending = slots
-        while pending:
-            self._decode(opened, pending, epoch)
-            pending = [slot for slot in pending if slot.record is None and slot.index >= 0]
-            if pending:
-                opened.close()
-                opened = self._open(np.array([slot.index for slot in pending], np.int64))
-        opened.close()
-        left = [slot for slot in slots if slot.record is not None]
-        packed = PackedBatch.join([slot.record for slot in left if slot.record is not None])
+    def _settle(self, slots: list[_Slot], opened: OpenImages, tried: _Tried) -> None:
+        """Gives each slot its record; one that gets none has another index afterwards, or -1 if it is given up."""
+        for number, place in enumerate(tried.places.tolist()):
+            if place not in tried.bad:
+                slots[place].record = bytes(tried.packed.image_bytes(number))
+        for place, error in sorted(tried.bad.items()):
+            self._treat(slots[place], error, opened.bytes(place))
+
+    def _joined(self, slots: list[_Slot], epoch: int) -> Prepared:
+        left = [(slot.draw, slot.index, slot.record) for slot in slots if slot.record is not None]
+        packed = PackedBatch.join([record for _, _, record in left])
         packed.channels = self._settings.channels
         headers = Headers.of([header for i in range(len(packed)) if (header := packed.header(i)) is not None])
-        draws = np.array([slot.draw for slot in left], np.int64)
-        plan = self._plan(headers, epoch, draws)
-        return Prepared(packed, plan, np.array([slot.index for slot in left], np.int64))
-
-    def _decode(self, opened: OpenImages, slots: list[_Slot], epoch: int) -> None:
-        """One try for each slot of `opened`; a slot without a record afterwards has another index, or -1 if it is given up."""
-        bad = self._errors(opened, np.array([slot.index for slot in slots], np.int64))
-        good = [place for place in range(len(slots)) if place not in bad]
-        if good:
-            headers = opened.headers[good]
-            plan = self._plan(headers, epoch, np.array([slots[place].draw for place in good], np.int64))
-            packed = self._extract(opened, headers, plan, good, None)
-            for number, place in enumerate(good):
-                error = packed.error(number)
-                if error is None:
-                    slots[place].record = bytes(packed.image_bytes(number))
-                else:
-                    bad[place] = error
-        for place, error in sorted(bad.items()):
-            self._treat(slots[place], error, opened.bytes(place))
+        plan = self._plan(headers, epoch, np.array([draw for draw, _, _ in left], np.int64))
+        return Prepared(packed, plan, np.array([index for _, index, _ in left], np.int64))
 
     def _treat(self, slot: _Slot, error: JPEGError, data: bytes) -> None:
         settings, name = self._settings, self._source.name(slot.index)

@@ -151,10 +151,10 @@ class Axis:
         low, high = np.clip(first, least, past - 1), np.clip(last, least, past - 1)
         if self.folds:  # what is folded may lie deeper inside than what is not
             length = torch.from_numpy(past - least)
-            ends_ = [least + fold(torch.from_numpy(x - least), length, self.padding_mode).numpy() for x in (first, last)]
-            folded, wraps = np.stack(ends_), last - first >= past - least
-            low = np.where(wraps, least, np.minimum(low, folded.min(axis=0)))
-            high = np.where(wraps, past - 1, np.maximum(high, folded.max(axis=0)))
+            begin, end = (least + fold(torch.from_numpy(x - least), length, self.padding_mode).numpy() for x in (first, last))
+            before, behind = least - first, last - (past - 1)  # so far it reaches over either edge
+            low = np.minimum(low, np.where(behind > 0, np.where(behind < past - least, end, least), low))
+            high = np.maximum(high, np.where(before > 0, np.where(before < past - least, begin, past - 1), high))
         return low, high + 1
 
 

@@ -53,14 +53,12 @@ def resample(
     """
     chosen = np.arange(len(d)) if images is None else np.asarray(images, np.int64).reshape(-1)
     checked_geometry(d, geometry, chosen)
-    if geometry.present is not None and backend == "native":
-        raise ValueError("backend native knows no geometry.present; pass backend='auto'")
-    if geometry.present is not None and backend == "auto" and d.device.type == "cpu":
-        backend = "torch"
     backend = chosen_backend(checked_backend(backend), d.device)
     height, width = geometry.size
     shape = (3, height, width) if channels is None else (len(channels), *geometry.grid)
-    out = torch.zeros((len(chosen), *shape), dtype=torch.float32, device=d.device)
+    # The native kernel writes every value, also where there is nothing.
+    make = torch.empty if backend == "native" else torch.zeros
+    out = make((len(chosen), *shape), dtype=torch.float32, device=d.device)
     if len(chosen) == 0:
         return out
     for name, values in (("scale", scale), ("bias", bias)):
@@ -108,6 +106,7 @@ def _by_core(
         images,
         doubles(geometry.box),
         doubles(geometry.valid),
+        doubles(geometry.present),
         np.ascontiguousarray(geometry.transposed, np.uint8),
         geometry.size,
         PADDING_MODES.index(geometry.padding_mode),

@@ -290,13 +290,20 @@ def _shown(batch: DCTBatch, move: Callable[[View], None], channels: Channels, ou
 
 
 def _picture(x: Tensor, channels: Channels) -> Picture:
+    import torch
+
     from dctload.transforms.picture import Picture
 
     selection = None if channels is None else ChannelSelection.parse(channels)
     wanted = 3 if selection is None else len(selection)
     if x.ndim != 4 or x.shape[1] != wanted:
         raise ValueError(f"a tensor of shape {list(x.shape)} where [B, {wanted}, rows, cols] is expected")
-    return Picture(lambda scale, bias: x.clone(), selection, len(x), (x.shape[2], x.shape[3]), x.device)
+
+    def make(scale: Tensor | None, bias: Tensor | None) -> Tensor:
+        y = x.clone(memory_format=torch.contiguous_format) if scale is None else x * scale[:, :, None, None]
+        return y if bias is None else y.add_(bias[:, :, None, None])
+
+    return Picture(make, selection, len(x), (x.shape[2], x.shape[3]), x.device)
 
 
 def _per_sample(value: ArrayLike, count: int) -> Float:
@@ -305,7 +312,6 @@ def _per_sample(value: ArrayLike, count: int) -> Float:
 
 def _changed(x: Tensor, channels: Channels, change: Callable[[Float], color.Change], value: ArrayLike) -> Tensor:
     picture = _picture(x, channels)
-    assert picture.tensor is not None  # made now, so that the change is applied to it and not handed to a resampling
     picture.linear(*change(_per_sample(value, len(x))))
     return picture.tensor
 

@@ -54,6 +54,7 @@ class Ask:
     fill: tuple[float, float, float] | None = None
     blur: tuple[Float, Float] | None = None
     requantize: NDArray[np.uint16] | None = None
+    present: Float | None = None  # [2, 2]
 
 
 def resampled(
@@ -76,6 +77,7 @@ def resampled(
         None if images is None else np.array(images, np.int64),
         np.stack([a.box for a in asks]),
         np.stack([a.valid for a in asks]),
+        None if ask.present is None else np.stack([a.present for a in asks if a.present is not None]),
         np.array([a.transposed for a in asks], np.uint8),
         ask.size,
         ask.padding,
@@ -103,11 +105,17 @@ def pixels_of(coefficients: NDArray[np.int16], table: NDArray[np.uint16], steps:
     return samples.reshape(8 * coefficients.shape[1], 8 * coefficients.shape[2])
 
 
-def axis_matrix(
-    box: Float, valid: Float, size: int, factor: int, most: int, n: int, padding: int, blur: Float | None
-) -> tuple[Float, Float]:
-    """R `[n, true component pixels]` and the row sums that are left inside."""
+def axis_matrix(ask: Ask, coded: int, size: int, factors: tuple[int, int]) -> tuple[Float, Float]:
+    """R `[n, true component pixels]` of the stored axis `coded` and the row sums that are left inside."""
+    shown = 1 - coded if ask.transposed else coded  # the output's axis along which the stored one runs
+    box, valid, n, padding = ask.box[coded], ask.valid[coded], ask.size[shown], ask.padding
+    blur = None if ask.blur is None else ask.blur[shown]
+    factor, most = factors
     own = -(-size * factor // most)
+    begin, end = 0, own
+    if ask.present is not None:
+        begin = max(0, math.floor(ask.present[coded, 0] * factor / most))
+        end = min(own, math.ceil(ask.present[coded, 1] * factor / most))
     a, b = box * factor / most
     lo, hi = math.floor(valid[0] * factor / most), math.ceil(valid[1] * factor / most)
     if valid[1] <= size:
@@ -118,10 +126,10 @@ def axis_matrix(
     weights = np.maximum(0, 1 - np.abs(j + 0.5 - centre[:, None]) / max(abs(step), 1))
     weights /= weights.sum(1, keepdims=True)
     if padding != CONSTANT:
-        far = max(0, -lo, hi - own)
-        source = np.pad(np.arange(own), far, mode=PAD_NAMES[padding])[j + far]  # type: ignore[call-overload]
+        far = max(0, begin - lo, hi - end)
+        source = np.pad(np.arange(begin, end), far, mode=PAD_NAMES[padding])[j - begin + far]  # type: ignore[call-overload]
     else:
-        source = np.where((j >= 0) & (j < own), j, own)
+        source = np.where((j >= begin) & (j < end), j, own)
     out = np.zeros((n, own + 1))
     np.add.at(out.T, source, weights.T)
     if blur is not None:
@@ -136,27 +144,8 @@ def component_pixels(image: dctload.JPEGCoefficients, k: int, ask: Ask, fill: fl
     header, component = image.header, image.header.components[k]
     most = max(c.h for c in header.components), max(c.v for c in header.components)
     samples = pixels_of(image.planes[k], component.quantization, steps)
-    shown = (1, 0) if ask.transposed else (0, 1)  # the output's axis along which the stored one runs
-    down, left_y = axis_matrix(
-        ask.box[0],
-        ask.valid[0],
-        header.height,
-        component.v,
-        most[1],
-        ask.size[shown[0]],
-        ask.padding,
-        None if ask.blur is None else ask.blur[shown[0]],
-    )
-    across, left_x = axis_matrix(
-        ask.box[1],
-        ask.valid[1],
-        header.width,
-        component.h,
-        most[0],
-        ask.size[shown[1]],
-        ask.padding,
-        None if ask.blur is None else ask.blur[shown[1]],
-    )
+    down, left_y = axis_matrix(ask, 0, header.height, (component.v, most[1]))
+    across, left_x = axis_matrix(ask, 1, header.width, (component.h, most[0]))
     out = down @ samples[: down.shape[1], : across.shape[1]] @ across.T
     if ask.padding == CONSTANT:
         out = out + fill * (1 - np.outer(left_y, left_x))
@@ -210,8 +199,17 @@ def random_ask(rng: np.random.Generator, header: dctload.Header, size: tuple[int
     return Ask(box, valid, size, transposed=bool(rng.random() < 0.5))
 
 
-def random_extras(rng: np.random.Generator, ask: Ask) -> Ask:
-    """Fill, blur and requantisation, each or none."""
+def random_present(rng: np.random.Generator, header: dctload.Header) -> Float:
+    """A part of the image, `[2, 2]`; its far side may lie beyond the image's."""
+    lows = [int(rng.integers(0, length)) for length in (header.height, header.width)]
+    highs = [low + int(rng.integers(1, length + 9)) for low, length in zip(lows, (header.height, header.width), strict=True)]
+    return np.array([lows, highs], np.float64).T.copy()
+
+
+def random_extras(rng: np.random.Generator, ask: Ask, header: dctload.Header) -> Ask:
+    """What there may be beside a box: each or none."""
+    if rng.random() < 0.4:
+        ask = replace(ask, present=random_present(rng, header))
     if rng.random() < 0.6:
         ask = replace(ask, fill=tuple(float(f) for f in rng.uniform(-128, 127, 3)))
     if rng.random() < 0.4:
@@ -253,7 +251,7 @@ def test_random_boxes_agree_with_pixels(layout: str, channels: str | None) -> No
         image = dctload.read_coefficients(data)
         kind = ("crop", "inside", "padded")[trial % 3]
         ask = random_ask(rng, image.header, SIZES[trial % len(SIZES)], kind)
-        ask = random_extras(rng, replace(ask, padding=int(rng.integers(0, 4))))
+        ask = random_extras(rng, replace(ask, padding=int(rng.integers(0, 4))), image.header)
         got = resampled(dctload.extract([data], "all"), [ask], channels)
         agree(got[0], expected(image, ask, channels), (layout, width, height, ask))
 
@@ -270,7 +268,7 @@ def test_rgb_files_become_ycbcr() -> None:
             affine = rng.uniform(0.5, 2, (2, 1, 3 if channels is None else len(ChannelSelection.parse(channels)))).astype(
                 np.float32
             )
-            ask = random_extras(rng, random_ask(rng, image.header, (40, 32), "padded"))
+            ask = random_extras(rng, random_ask(rng, image.header, (40, 32), "padded"), image.header)
             want = expected(image, ask, channels)
             got = resampled(batch, [ask], channels, affine=(affine[0], affine[1]), threads=threads)
             agree(got[0], want * affine[0, 0][:, None, None] + affine[1, 0][:, None, None], (channels, threads))
@@ -355,6 +353,54 @@ def test_any_order_and_any_number_of_threads_give_the_same() -> None:
         assert resampled(batch, asks[:2], None, images=[0, 1], resampler=kept).shape == (2, 3, 56, 64)
 
 
+@pytest.mark.parametrize("padding", range(4))
+def test_what_is_not_present_is_padding_as_on_the_torch_road(padding: int) -> None:
+    torch = pytest.importorskip("torch")
+    from dctload import ops
+
+    rng = np.random.default_rng([12, padding])
+    for trial in range(10):
+        files = [built(*(int(n) for n in rng.integers(1, 120, 2)), layout, seed=trial) for layout in LAYOUTS]
+        rgb = jb.encode(jb.content(50, 40, "4:4:4", seed=trial), extras=(jb.adobe(0),)).to_bytes()
+        packed = dctload.extract([*files, rgb, b"no JPEG"], "all" if trial % 2 else "24s", on_error="mark")
+        headers = [dctload.read_coefficients(data).header for data in (*files, rgb, rgb)]
+        size = SIZES[trial % len(SIZES)]
+        asks = [random_ask(rng, header, size, ("crop", "inside", "padded")[int(rng.integers(3))]) for header in headers]
+        count = len(asks)
+        blur = tuple(np.tile([[0.1, 0.2, 0.4, 0.2, 0.1]], (count, 1)) for _ in range(2)) if trial % 3 == 0 else None
+        geometry = ops.Geometry(
+            np.stack([a.box for a in asks]),
+            np.stack([a.valid for a in asks]),
+            np.array([a.transposed for a in asks]),
+            size,
+            ops.geometry.PADDING_MODES[padding],
+            rng.uniform(-128, 127, (count, 3)).astype(np.float32) if trial % 2 else None,
+            blur,  # type: ignore[arg-type]
+            rng.integers(1, 60, (count, 2, 64)).astype(np.uint16) if trial % 4 == 1 else None,
+            np.stack([random_present(rng, header) for header in headers]),
+        )
+        batch = ops.unpack(packed)
+        for channels in (ChannelSelection.parse("24s"), None):
+            native, plain = (ops.resample(batch, geometry, channels, backend=backend) for backend in ("native", "torch"))
+            whole = ops.resample(batch, replace(geometry, present=None), channels, backend="native")
+            torch.testing.assert_close(native, plain, rtol=0, atol=max(2e-3, 5e-6 * float(plain.abs().max())))
+            assert (native - whole).abs().max() > 1, "present makes no difference: nothing was tested"
+
+
+def test_of_a_component_without_frequencies_nothing_is_seen_not_even_its_padding() -> None:
+    pytest.importorskip("torch")
+    from dctload import ops
+
+    box = np.array([[[-20.0, 40.0], [-9.0, 60.0]]] * 2)
+    fill = np.full((2, 3), 50, np.float32)
+    geometry = ops.Geometry(box, box, np.zeros(2, bool), (32, 32), fill=fill)
+    rgb = jb.encode(jb.content(50, 40, "4:4:4", seed=2), extras=(jb.adobe(0),)).to_bytes()
+    batch = ops.unpack(dctload.extract([built(50, 40, "4:2:0"), rgb], "y:0-9;cb:;cr:3"))
+    for channels in (ChannelSelection.parse("24s"), None):
+        native, plain = (ops.resample(batch, geometry, channels, backend=backend) for backend in ("native", "torch"))
+        assert (native - plain).abs().max() < 2e-3
+
+
 def test_scale_and_bias_come_last_and_reach_missing_chroma() -> None:
     batch, images, asks = mixed_batch()
     rng = np.random.default_rng(2)
@@ -419,6 +465,7 @@ def test_wrong_arguments_are_refused_by_name() -> None:
         "images": None,
         "box": box,
         "valid": valid,
+        "present": None,
         "transposed": np.zeros(6, np.uint8),
         "size": (16, 16),
         "padding_mode": 0,
@@ -442,6 +489,9 @@ def test_wrong_arguments_are_refused_by_name() -> None:
         ("valid", valid[:, ::-1]),
         ("valid", valid + 0.5),
         ("valid", valid[:3]),
+        ("present", valid[:3]),
+        ("present", valid + 0.5),
+        ("present", np.full_like(valid, 2.0**23)),
         ("transposed", np.zeros(6, bool)),
         ("size", (0, 16)),
         ("padding_mode", 4),
@@ -480,7 +530,7 @@ def test_damaged_bytes_are_never_read_past() -> None:
         masks = ChannelSelection.parse("24s").masks
         arguments = (np.zeros(6, np.uint8), (56, 64), 0, None, None, None, None, masks, None, None, out)
         try:
-            resampler.resample(damaged, None, box, valid, *arguments)
+            resampler.resample(damaged, None, box, valid, None, *arguments)
         except ValueError:
             refused += 1
     assert 0 < refused < 300

@@ -1,0 +1,162 @@
+"""Normalize, and the statistics that it reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from dctload import transforms as T
+from dctload.transforms.statistics import ChannelStatistics, files_below, main, measure
+from support import pixels as px
+from support.real_files import DATA, SHARED, needs_real_files
+
+FILE = px.built(56, 40, seed=3)
+
+
+def test_the_preset_is_the_measured_one() -> None:
+    plain = T.Compose([])(px.batch(FILE))
+    x = T.Compose([T.Normalize("imagenet")])(px.batch(FILE))
+    # DC of Y: mean -80.9, std 502; Y(0,1): std 78
+    assert abs(float((plain[0, 0] - x[0, 0] * 502).mean()) + 80.9) < 2
+    assert 77 < float((plain[0, 1] / x[0, 1]).median()) < 79
+    assert "imagenet" in T.Normalize.presets()
+
+
+@needs_real_files
+def test_the_preset_holds_the_numbers_of_the_design_page() -> None:
+    page = json.loads((SHARED / "design" / "normalize-sample.json").read_text())
+    step = T.Normalize("imagenet")
+    for mine, name in ((step._mean, "mean"), (step._std, "std")):
+        assert np.array_equal(mine, np.concatenate([page[name][part] for part in ("Y", "Cb", "Cr")]))
+
+
+def test_numbers_by_frequency_by_channel_and_of_pixels() -> None:
+    d, plain = px.batch(FILE), T.Compose([])(px.batch(FILE), channels="24s")
+    s = px.dctload.ChannelSelection.parse("24s")
+    places = [*s.y, *(64 + f for f in s.cb), *(128 + f for f in s.cr)]
+    mean, std = np.arange(192.0), np.arange(1.0, 193.0)
+    want = (plain - torch.tensor(mean[places])[:, None, None]) / torch.tensor(std[places])[:, None, None]
+    for step in (T.Normalize(mean, std), T.Normalize(mean[places].tolist(), std[places].tolist())):
+        torch.testing.assert_close(T.Compose([step])(d, channels="24s"), want.float(), rtol=1e-5, atol=1e-4)
+    pixels = T.Compose([])(d, output="rgb")
+    got = T.Compose([T.Normalize([0.1, 0.2, 0.3], [0.5, 0.6, 0.7])])(d, output="rgb")
+    for k in range(3):
+        torch.testing.assert_close(got[:, k], (pixels[:, k] - 0.1 * (k + 1)) / (0.5 + 0.1 * k), rtol=1e-4, atol=1e-5)
+    twice = T.Compose([T.Normalize(mean, std), T.Normalize(mean, std)])(d)
+    once = T.Compose([T.Normalize(mean, std)])(d)
+    want = (once - torch.tensor(mean).float()[:, None, None]) / torch.tensor(std).float()[:, None, None]
+    torch.testing.assert_close(twice, want, rtol=1e-4, atol=1e-4)
+
+
+def test_pixels_are_clamped_before_they_are_normalised() -> None:
+    steps = [T.ColorJitter(contrast=(9.0, 9.0)), T.Normalize("imagenet")]
+    got = T.Compose(steps)(px.batch(FILE), output="rgb")[0]
+    for k, (mean, std) in enumerate(zip((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)):
+        assert abs(float(got[k].max()) - (1 - mean) / std) < 1e-5 and abs(float(got[k].min()) + mean / std) < 1e-5
+
+
+def test_a_gray_image_is_normalised_from_zero_chroma() -> None:
+    step = T.Normalize("imagenet")
+    got = T.Compose([step])(px.batch(px.built(32, 32, "gray")))
+    want = torch.tensor(-step._mean[64:] / step._std[64:]).float()[:, None, None]
+    torch.testing.assert_close(got[0, 64:], want.expand(128, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "arguments,error,words",
+    [
+        (("imagenette",), ValueError, "no preset and no file"),
+        (("imagenet", [1.0]), TypeError, "alone"),
+        (([1.0, 2.0],), TypeError, "mean and std"),
+        (([1.0, 2.0], [1.0]), ValueError, "equal length"),
+        (([1.0], [0.0]), ValueError, "greater than 0"),
+        (([float("nan")], [1.0]), ValueError, "finite"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(arguments, error, words) -> None:
+    with pytest.raises(error, match=words):
+        T.Normalize(*arguments)
+
+
+def test_numbers_that_fit_nothing_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pass 24, or 192"):
+        T.Compose([T.Normalize([0.0] * 5, [1.0] * 5)])(px.batch(FILE), channels="24s")
+    with pytest.raises(ValueError, match="pixels have 3 channels"):
+        T.Compose([T.Normalize([0.0] * 192, [1.0] * 192)])(px.batch(FILE), output="rgb")
+    (tmp_path / "odd.json").write_text('{"mean": {}}')
+    with pytest.raises(ValueError, match="no statistics file"):
+        T.Normalize(tmp_path / "odd.json")
+
+
+# ---------------------------------------------------------------------------------------------------------- statistics
+
+
+def test_statistics_are_those_of_all_blocks_together_in_any_order(tmp_path: Path) -> None:
+    x = torch.randn(7, 192, 3, 5, dtype=torch.float64) * torch.arange(1, 193)[:, None, None] + 1000
+    whole, parts = ChannelStatistics(), [ChannelStatistics() for _ in range(3)]
+    whole.update(x)
+    for part, where in zip(parts, (slice(0, 1), slice(1, 5), slice(5, 7)), strict=True):
+        part.update(x[where])
+    for part in reversed(parts[1:]):
+        parts[0].merge(part)
+    pooled = x.permute(1, 0, 2, 3).flatten(1)
+    for got in (whole, parts[0]):
+        np.testing.assert_allclose(got.mean, pooled.mean(1), rtol=1e-12)
+        np.testing.assert_allclose(got.std, pooled.std(1, correction=0), rtol=1e-10)
+        assert got.images == 7 and got.count == 105
+    whole.save(tmp_path / "s.json", "seven images of noise")
+    step = T.Normalize(tmp_path / "s.json")
+    np.testing.assert_array_equal(step._mean, whole.mean)
+    np.testing.assert_array_equal(step._std, whole.std)
+    assert json.loads((tmp_path / "s.json").read_text())["how"] == "seven images of noise"
+    with pytest.raises(ValueError, match="RGB pixels"):
+        T.Compose([step])(px.batch(FILE), output="rgb")
+
+
+def test_statistics_refuse_what_they_cannot_use(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="all 192 channels"):
+        ChannelStatistics().update(torch.zeros(1, 24, 2, 2))
+    with pytest.raises(ValueError, match="no image"):
+        ChannelStatistics().save(tmp_path / "s.json", "nothing")
+    gray = ChannelStatistics()
+    gray.update(T.Compose([])(px.batch(px.built(64, 64, "gray"))))
+    with pytest.raises(ValueError, match="same in every block"):
+        gray.save(tmp_path / "s.json", "gray")
+
+
+def test_the_command_measures_a_folder_and_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for k in range(3):
+        (tmp_path / "in" / "a" / f"{k}.JPG").write_bytes(px.built(56, 40, seed=k))
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / "four.jpg").write_bytes(px.built(40, 40, "four"))
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    out = tmp_path / "out.json"
+    assert main([str(tmp_path / "in"), "--resize", "40", "--crop", "32", "--threads", "1", "-o", str(out)]) == 0
+    text = capsys.readouterr().err
+    assert "bad.jpg" in text and "four.jpg" in text and "3 images" in text
+    data = json.loads(out.read_text())
+    pooled = T.Compose([T.Resize(40), T.CenterCrop(32)])(px.batch(*(px.built(56, 40, seed=k) for k in range(3)))).double()
+    np.testing.assert_allclose(data["mean"]["Y"], pooled.mean(dim=(0, 2, 3))[:64], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(data["std"]["Cr"], pooled.permute(1, 0, 2, 3).flatten(1).std(1, correction=0)[128:], rtol=1e-6)
+    assert main([str(tmp_path / "in" / "a"), "--resize", "40", "--crop", "30", "-o", str(out)]) == 1
+    assert "multiples of 8" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "nowhere"), "-o", str(out)])
+
+
+@needs_real_files
+@pytest.mark.slow
+def test_statistics_of_imagenet_sample_are_those_of_the_design_page() -> None:
+    page = json.loads((SHARED / "design" / "normalize-sample.json").read_text())["subset_180"]
+    files = files_below(DATA / "imagenet-sample")
+    assert len(files) == page["files"]
+    statistics, left_out = measure(files, T.Compose([T.Resize(512), T.CenterCrop(448)]))
+    assert not left_out and statistics.count == page["blocks_per_component"]
+    mean, std = (np.concatenate([page[name][part] for part in ("Y", "Cb", "Cr")]) for name in ("mean", "std"))
+    np.testing.assert_allclose(statistics.std, std, rtol=1e-4)
+    np.testing.assert_allclose(statistics.mean, mean, rtol=0, atol=1e-3)
