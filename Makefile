@@ -187,8 +187,8 @@ asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests 
 	cd $(ASAN) && LD_PRELOAD="$(ASAN_RUNTIME)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  $(CURDIR)/$(PY) -m pytest $(ASAN_TESTS) -q -m "not slow and not no_sanitizer" -p no:cacheprovider --capture=sys
 
-TSAN_TESTS ?= $(filter batch_test,$(CPP_TESTS))
-tsan: $(MADE)/venv  ## the batch extractor's C++ test under ThreadSanitizer
+TSAN_TESTS ?= $(filter batch_test unpack_ops_test resample_test,$(CPP_TESTS))
+tsan: $(MADE)/venv  ## the C++ tests of what has threads under ThreadSanitizer
 	@test -n "$(TSAN_TESTS)" || { echo "make: csrc/tests/batch_test.cc is missing" >&2; exit 1; }
 	@$(MAKE) --no-print-directory test-cpp SANITIZE=thread CPP_TESTS="$(TSAN_TESTS)"
 

@@ -112,7 +112,7 @@ def measure(
     Files that cannot be decoded are left out of all representations and listed in `skipped`."""
     tell: Callable[..., Any] = step or (lambda *_, **__: None)
     chosen = selections(presets)
-    good, headers, skipped = _readable(files)
+    good, headers, skipped = readable(files)
     if not good:
         fail(f"{files.name}: none of the {len(files)} files can be decoded; the first: {skipped[0]}")
     kept = _data.FileSet(files.name, tuple(good), files.note)
@@ -132,7 +132,7 @@ def measure(
     return Measurement(kept, crop, regions, areas, everything, skipped, batches)
 
 
-def _readable(files: _data.FileSet) -> tuple[list[_data.JPEGFile], list[Any], list[str]]:
+def readable(files: _data.FileSet) -> tuple[list[_data.JPEGFile], list[Any], list[str]]:
     """Files that decode to their end, their headers, and a line for each of the others.
 
     All channels are asked for: with fewer, scans are skipped, and damage in them is not seen."""
@@ -158,7 +158,7 @@ def _packed_sizes(
     regions: Sequence[_data.Region | None] | None,
     step: Callable[..., Any],
 ) -> tuple[list[float], Any]:
-    """Bytes of each image, headers counted, and the first batch. The sum over a batch is checked against its size."""
+    """Bytes of each image, headers counted, and the first batch."""
     import dctload
 
     sizes: list[float] = []
@@ -168,14 +168,21 @@ def _packed_sizes(
         boxes = None if regions is None else list(regions[part])
         batch = dctload.extract(files.sources[part], channels=selection, regions=boxes)
         first = first or batch
-        records = [memoryview(batch.image_bytes(index)).nbytes for index in range(len(batch))]
-        entries = [IMAGE_ENTRY + COMPONENT_ENTRY * len(header.components) for header in headers[part]]
-        counted = [record + entry + BATCH_HEADER / len(batch) for record, entry in zip(records, entries, strict=True)]
-        if round(sum(counted)) != batch.nbytes:
-            fail(f"the parts of a packed batch sum to {sum(counted):.0f} bytes, but the batch has {batch.nbytes}")
-        sizes.extend(counted)
+        sizes.extend(image_sizes(batch, [len(header.components) for header in headers[part]]))
         step(len(batch))
     return sizes, first
+
+
+def image_sizes(batch: Any, components: Sequence[int]) -> list[float]:
+    """Bytes of each image of a packed batch, headers counted; `components` says how many each has.
+
+    The sum is checked against the batch's size."""
+    records = [memoryview(batch.image_bytes(index)).nbytes for index in range(len(batch))]
+    entries = [IMAGE_ENTRY + COMPONENT_ENTRY * count for count in components]
+    counted = [record + entry + BATCH_HEADER / len(batch) for record, entry in zip(records, entries, strict=True)]
+    if round(sum(counted)) != batch.nbytes:
+        fail(f"the parts of a packed batch sum to {sum(counted):.0f} bytes, but the batch has {batch.nbytes}")
+    return counted
 
 
 def _pixels(files: _data.FileSet, areas: Sequence[tuple[int, int]]) -> list[Representation]:

@@ -1,4 +1,4 @@
-"""How many bytes an image must cross from CPU to GPU, for pixels, files, dense and packed coefficients.
+"""How many bytes an image must cross from CPU to GPU: pixels, files, dense and packed coefficients, and the loader's `transfer=`.
 
 python -m benchmarks.bandwidth --help
 """
@@ -10,19 +10,23 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks import _bytes, _copies, _data, _harness, _plot
+from benchmarks import _bytes, _copies, _data, _harness, _plot, _transfer, _transfer_report
 from benchmarks._harness import kilobytes, ratio
 
 MODULE = "benchmarks.bandwidth"
 LINK = 25.0  # GB/s: what pinned copies reach over PCIe 4.0 x16
 QUICK_FILES = 24
+QUICK_TRANSFERRED = 12  # of those, for the section on transfer
+SECTIONS = ("bytes", "transfer")
 WIDE = 104  # columns that the main table needs; a narrower terminal gets fewer figures
 EXAMPLES = """examples:
   python -m benchmarks.bandwidth                           photographs out of the scikit-image and scikit-learn wheels
   python -m benchmarks.bandwidth --data DIR --crop 448     your files, the centre as in evaluation
   python -m benchmarks.bandwidth --data DIR --crop none --channels 24s 64s "y:0-3;cb:0;cr:0"
   python -m benchmarks.bandwidth --data DIR --json bytes.json --plot bytes.png
+  python -m benchmarks.bandwidth --data DIR --only transfer --margin 1 2 3 4
 """
 
 
@@ -40,27 +44,63 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         files = files.first(QUICK_FILES)
 
-    total = len(files) * len(presets) * (1 if options.crop == "none" else 2)
-    with _harness.progress("encoding", total) as step:
-        measured = _bytes.measure(files, options.crop, presets, step)
-    sent = [found for found in measured.representations if found.kind != "packed whole"]
-    copies = _copies.measure({found.name: found.mean for found in sent})
+    out = _harness.console()
+    shown = options.json != "-"
+    contents: dict[str, dict[str, Any]] = {}  # by the part of the name under which it is kept
+    readable, skipped = None, []
+    if options.only != "transfer":
+        measured = _measured(files, options.crop, presets)
+        copies = _copies.measure({found.name: found.mean for found in measured.representations if found.kind != "packed whole"})
+        content = _harness.result(MODULE, arguments, measured.files.as_json(), [*measured.rows(), *copies.rows])
+        content |= {"crop": options.crop, "link_gb_per_s": options.link, "copies": copies.reason or "measured"}
+        contents[options.crop] = content | {"notes": notes(measured)}
+        if shown:
+            _print_report(out, measured, copies, options.link)
+        if options.plot:
+            _plot.draw(measured, Path(options.plot))
+        readable, skipped = measured.files, measured.skipped
+    if options.only != "bytes":
+        if readable is None:
+            good, _, skipped = _bytes.readable(files)
+            readable = _data.FileSet(files.name, tuple(good), files.note)
+        found = _transferred(readable.first(QUICK_TRANSFERRED) if options.quick else readable, options.margin)
+        if not found.reason:
+            content = _harness.result(MODULE, arguments, found.files.as_json(), found.rows())
+            contents["transfer"] = content | {"notes": _transfer_report.notes(found)}
+        elif options.only:
+            _harness.fail(found.reason)
+        if shown:
+            _print_transfer(out, found)
+        skipped = [*skipped, *found.skipped]
+    if shown:
+        _print_skipped(out, skipped)
+    _keep(contents, options)
 
-    content = _harness.result(MODULE, arguments, measured.files.as_json(), [*measured.rows(), *copies.rows])
-    content |= {"crop": options.crop, "link_gb_per_s": options.link, "copies": copies.reason or "measured"}
-    content["notes"] = notes(measured)
+
+def _measured(files: _data.FileSet, crop: _data.Crop, presets: Sequence[str]) -> _bytes.Measurement:
+    with _harness.progress("encoding", len(files) * len(presets) * (1 if crop == "none" else 2)) as step:
+        return _bytes.measure(files, crop, presets, step)
+
+
+def _transferred(files: _data.FileSet, margins: Sequence[int]) -> _transfer.Transfer:
+    if not files.files:
+        _harness.fail(f"{files.name}: none of the files can be decoded")
+    with _harness.progress("transfer", len(files) * len(_transfer.RECIPES)) as step:
+        return _transfer.measure(files, margins, step)
+
+
+def _keep(contents: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write what was asked for: one JSON of all sections, and with --save a file each."""
+    parts = list(contents.values())
+    whole = parts[0] | {key: [one for part in parts for one in part[key]] for key in ("rows", "notes")}
     if options.json == "-":
-        print(json.dumps(content, indent=1, ensure_ascii=False))
-    else:
-        _print_report(measured, copies, options.link)
-    if options.json and options.json != "-":
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("bandwidth", measured.files.name, options.crop)
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
+    elif options.json:
+        _harness.write_result(whole, Path(options.json))
+    for part, content in contents.items() if options.save else ():
+        path = _harness.results_path("bandwidth", content["data"]["name"], part)
         _harness.write_result(content, path)
         print(f"saved {path.name}", file=sys.stderr)
-    if options.plot:
-        _plot.draw(measured, Path(options.plot))
 
 
 def notes(measured: _bytes.Measurement) -> list[str]:
@@ -101,8 +141,7 @@ def _share_larger(sizes: Sequence[float], others: Sequence[float]) -> float:
     return sum(size > other for size, other in zip(sizes, others, strict=True)) / len(sizes)
 
 
-def _print_report(measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
-    out = _harness.console()
+def _print_report(out: _harness.Console, measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
     out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
     out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
     out.print(_main_table(measured, link, narrow=out.width < WIDE), "")
@@ -114,10 +153,24 @@ def _print_report(measured: _bytes.Measurement, copies: _copies.Copies, link: fl
     _harness.bullets(out, "Where the saving is not there", notes(measured))
     if copies.reason:
         out.print(f"\n{copies.reason}")
-    for line in measured.skipped[:5]:
+
+
+def _print_transfer(out: _harness.Console, found: _transfer.Transfer) -> None:
+    if found.reason:
+        out.print(f"\n{found.reason}")
+        return
+    out.print(f"\n[bold]Data[/bold]  {found.files.describe()}")
+    out.print("[bold]Crop[/bold]  each as DCTLoader draws and plans it\n")
+    for recipe in _transfer.RECIPES:
+        out.print(_transfer_report.table(found, recipe, narrow=out.width < WIDE), "")
+    _harness.bullets(out, "Where band-limited transfer saves nothing, or costs the picture", _transfer_report.notes(found))
+
+
+def _print_skipped(out: _harness.Console, skipped: Sequence[str]) -> None:
+    for line in skipped[:5]:
         out.print(f"left out: {line}", style="yellow", soft_wrap=True)
-    if len(measured.skipped) > 5:
-        out.print(f"left out: {len(measured.skipped) - 5} more files", style="yellow")
+    if len(skipped) > 5:
+        out.print(f"left out: {len(skipped) - 5} more files", style="yellow")
 
 
 def _main_table(measured: _bytes.Measurement, link: float, narrow: bool) -> _harness.Table:
@@ -199,14 +252,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
     add("--channels", metavar="NAME", nargs="+", default=[presets], help=f"presets or selections (default: {presets})")
     add("--crop", choices=tuple(_data.CROPS), default="rrc", help=f"what is asked of each image {shown}")
+    add("--only", choices=SECTIONS, help="only the table of bytes, or only the loader's transfer modes (default: both)")
+    add("--margin", metavar="C", nargs="+", type=int, choices=range(8), default=[], help="of transfer=auto (default: the loader's)")
     add("--link", metavar="GB/s", type=_positive, default=LINK, help=f"link speed for the epoch's seconds {shown}")
     add("--json", metavar="F", help="write the result as JSON; - prints it instead of the tables")
     add("--plot", metavar="F.png", help="draw the picture (matplotlib)")
     add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    add("--quick", action="store_true", help=f"at most {QUICK_FILES} files")
+    add("--quick", action="store_true", help=f"at most {QUICK_FILES} files, {QUICK_TRANSFERRED} for transfer")
     options = parser.parse_args(arguments)
     if options.save and options.quick:
         parser.error("--save keeps whole runs only; leave out --quick, or write the result elsewhere with --json F")
+    if options.plot and options.only == "transfer":
+        parser.error("--plot draws the table of bytes, which --only transfer leaves out")
     return options
 
 

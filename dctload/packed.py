@@ -413,6 +413,7 @@ class OpenImages:
         truncated: str = "error",
         out: Buffer | Callable[[int], Buffer] | None = None,
         channels: ChannelSelection | list[ChannelSelection] | None = None,
+        extractor: Extractor | None = None,
     ) -> PackedBatch:
         """Packed coefficients: the bytes that `extract` gives for the same selections and regions.
 
@@ -428,6 +429,7 @@ class OpenImages:
             truncated: As for `extract`.
             out: As for `extract`, or a function of the bytes needed that gives such a buffer.
             channels: What `PackedBatch.channels` says of the batch, by place in it; the masks decide what is kept.
+            extractor: Whose threads decode; None: of the one that opened the images, which then cannot open others meanwhile.
 
         Raises:
             JPEGError: An image failed and `on_error` is `"raise"`; `.index` is its place in the batch. OSError where its
@@ -440,18 +442,18 @@ class OpenImages:
         keep = keeps_truncated(truncated)
 
         def decode() -> _core.Decoded:
-            return extractor._core.decode_open(self._opened(), rows, kept, wanted, keep)
+            return decoder._core.decode_open(self._opened(), rows, kept, wanted, keep)
 
         def error(i: int, outcome: _core.Result) -> Exception:
             box, place = None if wanted is None else wanted[i], int(rows[i])
             return _batch_error(self._opened().bytes(place), self._names[place], box, self._limits, outcome, i)
 
-        extractor, names = self._extractor, self._names
+        decoder, names = extractor if extractor is not None else self._extractor, self._names
         if places is not None:
             names = [names[place] for place in rows.tolist()]
         if isinstance(channels, list) and len(channels) != len(rows):
             raise ValueError(f"channels has {len(channels)} entries for {len(rows)} images")
-        return extractor._packed(decode, error, names, channels, on_error, out)
+        return decoder._packed(decode, error, names, channels, on_error, out)
 
     def close(self) -> None:
         """Lets the files go, when a call that is reading them has returned. `headers` and `errors` stay."""

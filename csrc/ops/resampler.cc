@@ -106,8 +106,8 @@ const AxisOperator& Resampler::Impl::axis_operator(Worker& worker, const Image& 
   Axis axis;
   const wire::RecordHeader& header = image.view.header;
   const size_t at = 4 * image.i + (coded_vertical ? 0 : 2);
-  set_range(axis, job.box + at, job.valid + at, job.present != nullptr ? job.present + at : nullptr, coded_vertical ? header.height : header.width, own[0],
-            coded_vertical ? header.v_max : header.h_max);
+  set_range(axis, job.box + at, job.valid + at, job.present != nullptr ? job.present + at : nullptr,
+            coded_vertical ? header.height : header.width, own[0], coded_vertical ? header.v_max : header.h_max);
   axis.first = own[1];
   axis.count = own[2];
   axis.n = vertical ? job.height : job.width;

@@ -144,9 +144,10 @@ class PyResampler {
   unsigned num_threads() const { return (*core_).num_threads(); }
 
   void resample(const py::object& source, const py::object& images, const py::object& box, const py::object& valid,
-                const py::object& present, const py::object& transposed, const std::pair<uint32_t, uint32_t>& size, int padding_mode, const py::object& fill,
-                const py::object& blur_y, const py::object& blur_x, const py::object& requantize,
-                const std::optional<MasksTuple>& masks, const py::object& scale, const py::object& bias, const py::object& out) {
+                const py::object& present, const py::object& transposed, const std::pair<uint32_t, uint32_t>& size,
+                int padding_mode, const py::object& fill, const py::object& blur_y, const py::object& blur_x,
+                const py::object& requantize, const std::optional<MasksTuple>& masks, const py::object& scale,
+                const py::object& bias, const py::object& out) {
     const Buffer batch(source);
     if (!py::isinstance<py::array>(box) || py::reinterpret_borrow<py::array>(box).ndim() != 3)
       throw py::value_error("box is an array of float64 [N, 2, 2]");
@@ -206,8 +207,9 @@ void bind_ops(py::module_& module) {
       .def(py::init<unsigned>(), py::arg("num_threads"))
       .def_property_readonly("num_threads", &PyResampler::num_threads)
       .def("resample", &PyResampler::resample, py::arg("batch"), py::arg("images"), py::arg("box"), py::arg("valid"),
-           py::arg("present"), py::arg("transposed"), py::arg("size"), py::arg("padding_mode"), py::arg("fill"), py::arg("blur_y"), py::arg("blur_x"),
-           py::arg("requantize"), py::arg("masks"), py::arg("scale"), py::arg("bias"), py::arg("out"));
+           py::arg("present"), py::arg("transposed"), py::arg("size"), py::arg("padding_mode"), py::arg("fill"),
+           py::arg("blur_y"), py::arg("blur_x"), py::arg("requantize"), py::arg("masks"), py::arg("scale"), py::arg("bias"),
+           py::arg("out"));
 }
 
 }  // namespace dctload::python

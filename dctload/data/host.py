@@ -100,25 +100,36 @@ class HostStage:
         self,
         source: Source,
         settings: Settings,
-        extractor: Extractor,
+        num_threads: int,
         statistics: LoaderStatistics,
         report: Callable[[int, JPEGError], object],
     ) -> None:
-        self._source, self._settings, self._extractor = source, settings, extractor
+        self._source, self._settings = source, settings
+        self._reader, self._decoder = Extractor(num_threads), Extractor(num_threads)
         self._statistics, self._report = statistics, report
 
-    def prepare(self, indices: Indices, epoch: int, memory: Callable[[int], Tensor] | None = None) -> Prepared:
+    def open(self, indices: Indices) -> OpenImages:
+        """Files and headers of these samples. May be called by another thread than `prepare`, for a batch that comes later."""
+        with self._statistics.timed("reading"):
+            opened = self._reader.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
+        self._statistics.count(bytes_read=opened.nbytes)
+        return opened
+
+    def prepare(
+        self, indices: Indices, opened: OpenImages, epoch: int, memory: Callable[[int], Tensor] | None = None
+    ) -> Prepared:
         """One batch.
 
         Args:
             indices: Numbers of the samples.
+            opened: What `open` gave for them; closed afterwards.
             epoch: For the random numbers.
             memory: Gives a uint8 tensor of at least so many bytes for the packed batch; None: fresh memory.
 
         Raises:
             JPEGError: A sample cannot be decoded, and errors are raised. OSError where its file cannot be opened.
         """
-        with self._open(indices) as opened:
+        with opened:
             tried = self._decode(opened, indices, indices, epoch, memory)
             if not tried.bad:
                 assert tried.plan is not None
@@ -128,18 +139,12 @@ class HostStage:
             self._settle(slots, opened, tried)
         while pending := [slot for slot in slots if slot.record is None and slot.index >= 0]:
             others = np.array([slot.index for slot in pending], np.int64)
-            with self._open(others) as opened:
+            with self.open(others) as opened:
                 draws = np.array([slot.draw for slot in pending], np.int64)
                 self._settle(pending, opened, self._decode(opened, others, draws, epoch, None))
         return self._joined(slots, epoch)
 
     # ------------------------------------------------------------------------------------------------- every batch
-
-    def _open(self, indices: Indices) -> OpenImages:
-        with self._statistics.timed("reading"):
-            opened = self._extractor.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
-        self._statistics.count(bytes_read=opened.nbytes)
-        return opened
 
     def _plan(self, headers: Headers, epoch: int, draws: Indices) -> Plan:
         with self._statistics.timed("planning"):
@@ -176,6 +181,7 @@ class HostStage:
                 truncated=settings.truncated,
                 out=None if memory is None or bad else out,
                 channels=settings.channels,
+                extractor=self._decoder,
             )
         if packed.failed:
             bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}

@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,10 +19,12 @@ from dctload.data.run import Run
 from dctload.data.statistics import LoaderStatistics
 from dctload.errors import JPEGError
 from dctload.jpeg import Limits, keeps_truncated
-from dctload.packed import Extractor
 from dctload.sources import open_source
 from dctload.transforms.base import Transform
 from dctload.transforms.compose import Compose, checked_output
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _FIELDS = ("path", "index")
 _INSTEAD = {
@@ -184,8 +186,8 @@ class DCTLoader:
         self._ahead = prefetch_factor if workers else 0
         self._statistics = LoaderStatistics()
         self._reports: dict[int, JPEGError] = {}
-        extractor = Extractor(max(workers, 1))
-        self._host = HostStage(self._source, self._settings, extractor, self._statistics, self._reports.setdefault)
+        threads = max(workers, 1)
+        self._host = HostStage(self._source, self._settings, threads, self._statistics, self._reports.setdefault)
         self._device_stage = DeviceStage(
             self.device,
             self._settings,
@@ -193,7 +195,7 @@ class DCTLoader:
             planned=transform is not None or output == "rgb",
             dtype=dtype,
             memory_format=memory_format,
-            num_threads=max(workers, 1),
+            num_threads=threads,
         )
         self._epoch, self._position = 0, 0  # of the next iteration
         self._iterations: weakref.WeakSet[_Iteration] = weakref.WeakSet()
@@ -240,6 +242,10 @@ class DCTLoader:
     def stats(self) -> dict[str, Any]:
         """Where the time went since the loader was made: seconds by stage, samples, bytes read and sent."""
         return self._statistics.as_dict()
+
+    def live(self) -> Live:
+        """`stats()` as a table on the terminal, up to date inside a with statement: `with loader.live(): train(loader)`."""
+        return self._statistics.live()
 
     def report(self) -> list[JPEGError]:
         """Files that could not be decoded so far, each once, with `.source` and `.code`."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dctload.data.device import Delivered, DeviceStage, collated_targets
 from dctload.data.handover import Closed, Handover
 from dctload.data.host import HostStage, Prepared
-from dctload.data.order import EpochPlan
+from dctload.data.order import EpochPlan, Indices
 from dctload.data.statistics import LoaderStatistics
 
 if TYPE_CHECKING:
+    from dctload.packed import OpenImages
     from dctload.sources import Source
 
 
@@ -26,7 +27,7 @@ class Failure:
 
 
 class Run:
-    """An epoch's batches in order, prepared ahead by two threads: one reads and decodes, one works for the device.
+    """An epoch's batches in order, prepared ahead by three threads: one reads, one decodes, one works for the device.
 
     With `ahead` 0 there are no threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so
     that dropping the iterator ends them.
@@ -46,11 +47,12 @@ class Run:
         self._statistics, self._target_transform = statistics, target_transform
         self._next = 0
         self._threads: list[threading.Thread] = []
+        self._opened: Handover[tuple[Indices, OpenImages] | Failure] = Handover(1)
         self._prepared: Handover[Prepared | Failure] = Handover(max(ahead - 1, 1))
         self._delivered: Handover[Delivered | Failure] = Handover(1)
         if ahead > 0:
-            for work, name in ((self._prepare_all, "dctload-host"), (self._deliver_all, "dctload-device")):
-                thread = threading.Thread(target=work, name=name, daemon=True)
+            for work, name in ((self._read_all, "read"), (self._prepare_all, "decode"), (self._deliver_all, "device")):
+                thread = threading.Thread(target=work, name=f"dctload-{name}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -59,7 +61,8 @@ class Run:
         if not self._threads:
             if self._next == len(self._plan):
                 return None
-            delivered = self._deliver(self._prepare(self._next))
+            indices = self._plan[self._next]
+            delivered = self._deliver(self._prepare(indices, self._host.open(indices)))
             self._next += 1
         else:
             try:
@@ -74,15 +77,15 @@ class Run:
 
     def stop(self) -> None:
         """Ends the threads; returns when they have ended."""
-        self._prepared.close()
-        self._delivered.close()
+        for queue in (self._opened, self._prepared, self._delivered):
+            queue.close()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _prepare(self, k: int) -> Prepared:
+    def _prepare(self, indices: Indices, opened: OpenImages) -> Prepared:
         ring = self._device.ring
-        return self._host.prepare(self._plan[k], self._plan.epoch, None if ring is None else ring.take)
+        return self._host.prepare(indices, opened, self._plan.epoch, None if ring is None else ring.take)
 
     def _deliver(self, prepared: Prepared) -> Delivered:
         values = [self._source.target(i) for i in prepared.indices.tolist()]
@@ -90,32 +93,35 @@ class Run:
             values = [self._target_transform(value) for value in values]
         return self._device.deliver(prepared, collated_targets(values))
 
+    def _read_all(self) -> None:
+        with _handing_on(self._opened):
+            for indices in self._plan:
+                self._opened.put((indices, self._host.open(indices)))
+
     def _prepare_all(self) -> None:
-        try:
-            for k in range(len(self._plan)):
-                prepared = self._prepare(k)
+        with _handing_on(self._prepared):
+            while True:
+                item = self._opened.get()
+                prepared = item if isinstance(item, Failure) else self._prepare(*item)
                 with self._statistics.timed("waiting_for_consumer"):
                     self._prepared.put(prepared)
-        except Closed:
-            return
-        except BaseException as error:
-            self._put_failure(self._prepared, error)
-        finally:
-            self._prepared.finish()
 
     def _deliver_all(self) -> None:
-        try:
+        with _handing_on(self._delivered):
             while True:
-                prepared = self._prepared.get()
-                self._delivered.put(prepared if isinstance(prepared, Failure) else self._deliver(prepared))
-        except Closed:
-            return
-        except BaseException as error:
-            self._put_failure(self._delivered, error)
-        finally:
-            self._delivered.finish()
+                item = self._prepared.get()
+                self._delivered.put(item if isinstance(item, Failure) else self._deliver(item))
 
-    @staticmethod
-    def _put_failure(queue: Handover[Any], error: BaseException) -> None:
+
+@contextlib.contextmanager
+def _handing_on(queue: Handover[Any]) -> Iterator[None]:
+    """A thread's work for the queue behind it, which learns of its end and of what went wrong."""
+    try:
+        yield
+    except Closed:
+        pass
+    except BaseException as error:  # raised again where the consumer is
         with contextlib.suppress(Closed):
             queue.put(Failure(error))
+    finally:
+        queue.finish()

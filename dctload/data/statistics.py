@@ -6,10 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# What each stage's seconds are spent on, in the order of the road. The first four are one thread's, "device" is another's, so
-# that their sum may exceed the time that passed.
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+# What each stage's seconds are spent on, in the order of the road. Reading, decoding (with planning) and the device's work are
+# three threads', so that their sum may exceed the time that passed.
 STAGES = {
     "reading": "files into memory, headers",
     "planning": "random numbers, regions, frequencies",
@@ -50,7 +54,7 @@ class LoaderStatistics:
                 self._counts[name] += number
 
     def as_dict(self) -> dict[str, Any]:
-        """Seconds by stage, `samples`, `batches`; `bytes_read` and `bytes_sent` a sample; `images_per_second` since the start."""
+        """Seconds by stage, `samples`, `batches`; `bytes_read`, `bytes_sent` a sample; `seconds`, `images_per_second` since the start."""
         with self._lock:
             samples, passed = self._counts["samples"], time.perf_counter() - (self._began or time.perf_counter())
             each = {name: self._counts[name] / samples if samples else 0.0 for name in ("bytes_read", "bytes_sent")}
@@ -59,5 +63,24 @@ class LoaderStatistics:
                 "samples": samples,
                 "batches": self._counts["batches"],
                 **each,
+                "seconds": passed,
                 "images_per_second": samples / passed if samples and passed > 0 else 0.0,
             }
+
+    def live(self) -> Live:
+        """A table of this on the terminal (standard error) that keeps itself up to date inside a with statement. It needs rich."""
+        from rich.console import Console
+        from rich.live import Live
+
+        return Live(get_renderable=self._table, console=Console(stderr=True), refresh_per_second=4, transient=False)
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        now = self.as_dict()
+        passed = now["seconds"] or 1.0
+        title = f"{now['samples']:,} samples, {now['images_per_second']:,.0f} images/s, {now['bytes_sent'] / 1000:.1f} kB sent an image"
+        table = Table("stage", "seconds", "of the time", "what", title=title, title_justify="left")
+        for stage, what in STAGES.items():
+            table.add_row(stage.replace("_", " "), f"{now[stage]:.1f}", f"{100 * now[stage] / passed:.0f} %", what)
+        return table

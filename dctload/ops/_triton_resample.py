@@ -167,6 +167,7 @@ def _buckets(samples: Samples, out_u: int) -> Iterator[Samples]:
     taps = np.maximum(samples.down.taps(), samples.across.taps())
     kind = np.searchsorted(_TAP_CLASSES, taps)
     cost = samples.rows * int(samples.band[:, 0].max()) * out_u * samples.across.num_blocks
+    cost = np.maximum(cost, _BETWEEN >> 15)  # a grid's second side is at most 65,535
     for number in np.unique(kind).tolist():
         places = np.flatnonzero(kind == number)
         batch = np.cumsum(cost[places]) // _BETWEEN
@@ -458,7 +459,7 @@ def _columns_kernel(
         across = (column * 8)[None, :, None] + u_out[None, None, :]
         total = tl.permute(total, (0, 2, 1))
         fits = (down < height) & (across < width)
-        at = channel * stride_channel.to(tl.int64) + down * stride_row.to(tl.int64) + across * stride_col
+        at = channel.to(tl.int64) * stride_channel + down.to(tl.int64) * stride_row + across * stride_col
         tl.store(out + at, total.to(out.dtype.element_ty), mask=fits)
     else:
         known = part * 64 + v_out[:, None] * 8 + u_out[None, :]
@@ -467,7 +468,7 @@ def _columns_kernel(
         channel = tl.maximum(channel, 0)
         if NORMALIZE:
             total = (total - tl.load(off + channel)[:, :, None]) * tl.load(gain + channel)[:, :, None]
-        to = out + row * stride_row.to(tl.int64)
+        to = out + row.to(tl.int64) * stride_row
         if CHANNELS_LAST:
             at = (channel * stride_channel)[None, :, :] + (column * stride_col)[:, None, None]
             fits = is_channel[None, :, :] & is_column[:, None, None]

@@ -138,6 +138,14 @@ def test_stats_say_where_the_time_went() -> None:
     assert stats["bytes_sent"] > 0 and all(stats[name] > 0 for name in ("reading", "planning", "decoding", "device"))
 
 
+def test_a_live_view_shows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    loader = DCTLoader(pairs(6), 2, transform=crop())
+    with loader.live():
+        list(loader)
+    shown = capsys.readouterr().err
+    assert "6 samples" in shown and "decoding" in shown and "waiting for data" in shown
+
+
 # --------------------------------------------------------------------------------------------------------------- order
 
 
@@ -352,7 +360,7 @@ def test_dropping_an_iterator_ends_its_threads() -> None:
     loader = DCTLoader(pairs(12), 2, transform=crop())
     iterator = iter(loader)
     next(iterator)
-    assert alive() == before + 2
+    assert alive() == before + 3
     del iterator
     gc.collect()
     assert alive() == before

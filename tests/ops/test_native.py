@@ -359,12 +359,11 @@ def test_what_is_not_present_is_padding_as_on_the_torch_road(padding: int) -> No
     from dctload import ops
 
     rng = np.random.default_rng([12, padding])
-    for trial in range(10):
-        files = [built(*(int(n) for n in rng.integers(1, 120, 2)), layout, seed=trial) for layout in LAYOUTS]
+    for trial, size in enumerate(((64, 64), (24, 40), (13, 30))):
+        files = [built(*(int(n) for n in rng.integers(1, 100, 2)), layout, seed=trial) for layout in LAYOUTS[:5]]
         rgb = jb.encode(jb.content(50, 40, "4:4:4", seed=trial), extras=(jb.adobe(0),)).to_bytes()
         packed = dctload.extract([*files, rgb, b"no JPEG"], "all" if trial % 2 else "24s", on_error="mark")
         headers = [dctload.read_coefficients(data).header for data in (*files, rgb, rgb)]
-        size = SIZES[trial % len(SIZES)]
         asks = [random_ask(rng, header, size, ("crop", "inside", "padded")[int(rng.integers(3))]) for header in headers]
         count = len(asks)
         blur = tuple(np.tile([[0.1, 0.2, 0.4, 0.2, 0.1]], (count, 1)) for _ in range(2)) if trial % 3 == 0 else None
@@ -376,7 +375,7 @@ def test_what_is_not_present_is_padding_as_on_the_torch_road(padding: int) -> No
             ops.geometry.PADDING_MODES[padding],
             rng.uniform(-128, 127, (count, 3)).astype(np.float32) if trial % 2 else None,
             blur,  # type: ignore[arg-type]
-            rng.integers(1, 60, (count, 2, 64)).astype(np.uint16) if trial % 4 == 1 else None,
+            rng.integers(1, 60, (count, 2, 64)).astype(np.uint16) if trial == 1 else None,
             np.stack([random_present(rng, header) for header in headers]),
         )
         batch = ops.unpack(packed)

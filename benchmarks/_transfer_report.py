@@ -1,0 +1,85 @@
+"""What `benchmarks._transfer` measured, as a table and in words."""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks import _bytes, _harness
+from benchmarks._harness import kilobytes, percentile, ratio
+from benchmarks._transfer import CAP, SHORT, SIZE, TARGET, Sent, Transfer, decibels
+
+LITTLE = 0.1  # of the bytes: a smaller saving is none
+
+
+def table(found: Transfer, recipe: str, narrow: bool) -> _harness.Table:
+    """One recipe: bytes, their ratios, the share of coefficients, and the error."""
+    heads = ("transfer\n(kB an image)", "channels\nout", "\nmean", "\nmedian", "\np99")
+    heads += ("/ RGB\nu8 224", "/ RGB\nu8 448", '/\n"all"', "posi-\ntions", "non-\nzeros")
+    heads += ("raw dB\nmean (p10)", "norm. dB\nmean (p10)")
+    kept = (0, 1, 2, 4, 5, 7, 9, 11) if narrow else range(len(heads))
+    made = _harness.table(f"What is sent for {recipe}", [heads[place] for place in kept], _caption(found, recipe))
+    base = found.everything(recipe)
+    for one in found.of(recipe):
+        positions, nonzeros, _ = found.shares(one)
+        exact = one is base
+        sizes = [kilobytes(value) for value in (one.mean, statistics.median(one.sizes), percentile(one.sizes, 99))]
+        shares = [ratio(one.mean / other) for other in (_bytes.RGB224, _bytes.RGB448, base.mean)]
+        errors = ["exact", "exact"] if exact else [_decibels(one.raw), _decibels(one.normalised)]
+        channels = "any" if exact else str(one.channels)
+        cells = (one.mode.label, channels, *sizes, *shares, f"{positions:.0%}", f"{nonzeros:.0%}", *errors)
+        made.add_row(*(cells[place] for place in kept), style="bold" if one.mode.transfer == "auto" else None)
+    return made
+
+
+def notes(found: Transfer) -> list[str]:
+    """Where band-limited transfer saves nothing, from these files' own figures, and where it is another picture."""
+    said = []
+    for recipe in found.scales:
+        said += _saving(found, recipe)
+        for one in found.of(recipe):
+            if one.mode.transfer == SHORT:
+                text = f'{recipe}: transfer="{SHORT}" is another picture, {_decibels(one.normalised)} dB normalised (mean, lowest tenth)'
+                said.append(f"{text} at {ratio(one.mean / found.everything(recipe).mean)} x the bytes of everything.")
+            elif one.is_promised and decibels(one.normalised)["mean"] <= TARGET:
+                said.append(f"{recipe}: {one.mode.label} has {_decibels(one.normalised)} dB normalised, not above {TARGET:g}.")
+    return said
+
+
+def _saving(found: Transfer, recipe: str) -> list[str]:
+    base, said = found.everything(recipe), []
+    bands = [one for one in found.of(recipe) if one.mode.transfer == "auto"]
+    little = [one for one in bands if one.mean > (1 - LITTLE) * base.mean]
+    if little:
+        enlarged = sum(min(scale) < 1 for scale in found.scales[recipe]) / len(base.sizes)
+        saved = ", ".join(f"{1 - one.mean / base.mean:.1%} with {_words(one)}" for one in little)
+        whole = f"{enlarged:.0%} of the crops are enlarged on an axis and go whole"
+        said.append(f"{recipe}: the band saves {saved}; {whole} (median scale {_scale(found, recipe):.2f}).")
+    costly = [one for one in bands if one.mean > _bytes.RGB448]
+    if costly:
+        listed = ", ".join(f"{ratio(one.mean / _bytes.RGB448)} x with {_words(one)}" for one in costly)
+        text = f"{recipe}: more than RGB u8 {SIZE} in the mean, {listed}"
+        said.append(f"{text}; pixels resized on the CPU cost fewer bytes.")
+    return said
+
+
+def _caption(found: Transfer, recipe: str) -> str:
+    text = f"Median scale {_scale(found, recipe):.2f} native pixels an output pixel. dB against everything sent, capped at {CAP:g} an image."
+    for one in found.of(recipe):
+        if one.is_promised:
+            mean = decibels(one.normalised)["mean"]
+            text += f"\n{one.mode.label}, {one.channels} channels: {mean:.1f} dB normalised, "
+            text += f"{'above' if mean > TARGET else 'not above'} the {TARGET:g} that it promises on ImageNet's files."
+    return text
+
+
+def _scale(found: Transfer, recipe: str) -> float:
+    return statistics.median((down * across) ** 0.5 for down, across in found.scales[recipe])
+
+
+def _decibels(values: list[float]) -> str:
+    shown = decibels(values)
+    return f"{shown['mean']:.1f} ({shown['p10']:.1f})"
+
+
+def _words(one: Sent) -> str:
+    return f"{one.mode.label}, {one.channels} channels"
