@@ -38,7 +38,7 @@ class Mode:
 
     @property
     def label(self) -> str:
-        return self.transfer if self.margin is None else f"{self.transfer}, c = {self.margin}"
+        return self.transfer if self.margin is None else f"{self.transfer} (c = {self.margin})"
 
 
 @dataclass
@@ -93,6 +93,12 @@ class Transfer:
         whole = sum(a == b for a, b in zip(one.positions, base.positions, strict=True)) / len(base.positions)
         return sum(one.positions) / sum(base.positions), sum(one.nonzeros) / max(sum(base.nonzeros), 1), whole
 
+    def of_cut(self, one: Sent) -> list[float]:
+        """dB normalised of the images of which something was left out: the others are at the cap and say nothing."""
+        base = self.everything(one.recipe)
+        places = zip(one.normalised, one.positions, base.positions, strict=True)
+        return [value for value, sent, whole in places if sent < whole]
+
     def rows(self) -> list[Row]:
         """One row a recipe and mode."""
         return [self._row(one) for one in self.sent]
@@ -117,11 +123,13 @@ class Transfer:
             "sent_whole": round(whole, 4),
             "snr_db": None if exact else {"raw": decibels(one.raw), "normalised": decibels(one.normalised)},
         }
+        cut = [] if exact else self.of_cut(one)
+        if cut:
+            extra |= {"cut_images": len(cut), "cut_snr_db": {"normalised": decibels(cut)}}
         if one.is_promised:
             extra |= {"target_db": TARGET, "met": extra["snr_db"]["normalised"]["mean"] > TARGET}
         spread = Spread.of(one.sizes)
-        name = f'{one.recipe}, transfer="{one.mode.transfer}"' + ("" if one.mode.margin is None else f" (c = {one.mode.margin})")
-        name += ", any output" if exact else f", {one.channels} channels out"
+        name = f"{one.recipe}, transfer {one.mode.label}, {'any output' if exact else f'{one.channels} channels out'}"
         return Row(name, "bytes/image", round(spread.median, 1), round(spread.iqr, 1), len(one.sizes), extra=extra)
 
 
@@ -184,11 +192,8 @@ def _send(
     from dctload import ChannelSelection, transforms
     from dctload.ops import unpack
 
-    steps = {
-        RANDOM: [transforms.RandomResizedCrop(SIZE)],
-        CENTRE: [transforms.Resize(512), transforms.CenterCrop(SIZE)],
-    }
-    compose = transforms.Compose(steps[recipe])
+    centre = [transforms.Resize(512), transforms.CenterCrop(SIZE)]
+    compose = transforms.Compose([transforms.RandomResizedCrop(SIZE)] if recipe == RANDOM else centre)
     outputs = {name: ChannelSelection.parse(name) for name in (SHORT, EVERY)}
     exact: dict[str, Tensor] = {}
     with extractor.open(sources) as opened:

@@ -13,9 +13,9 @@ LITTLE = 0.1  # of the bytes: a smaller saving is none
 
 def table(found: Transfer, recipe: str, narrow: bool) -> _harness.Table:
     """One recipe: bytes, their ratios, the share of coefficients, and the error."""
-    heads = ("transfer\n(kB an image)", "channels\nout", "\nmean", "\nmedian", "\np99")
-    heads += ("/ RGB\nu8 224", "/ RGB\nu8 448", '/\n"all"', "posi-\ntions", "non-\nzeros")
-    heads += ("raw dB\nmean (p10)", "norm. dB\nmean (p10)")
+    sizes_heads = ("\nmean", "\nmedian", "\np99", "/ RGB\nu8 224", "/ RGB\nu8 448", '/\n"all"')
+    shares_heads = ("posi-\ntions", "non-\nzeros", "raw dB\nmean (p10)", "norm. dB\nmean (p10)")
+    heads = ("transfer\n(kB an image)", "channels\nout", *sizes_heads, *shares_heads)
     kept = (0, 1, 2, 4, 5, 7, 9, 11) if narrow else range(len(heads))
     made = _harness.table(f"What is sent for {recipe}", [heads[place] for place in kept], _caption(found, recipe))
     base = found.everything(recipe)
@@ -36,13 +36,21 @@ def notes(found: Transfer) -> list[str]:
     said = []
     for recipe in found.scales:
         said += _saving(found, recipe)
-        for one in found.of(recipe):
-            if one.mode.transfer == SHORT:
-                text = f'{recipe}: transfer="{SHORT}" is another picture, {_decibels(one.normalised)} dB normalised (mean, lowest tenth)'
-                said.append(f"{text} at {ratio(one.mean / found.everything(recipe).mean)} x the bytes of everything.")
-            elif one.is_promised and decibels(one.normalised)["mean"] <= TARGET:
-                said.append(f"{recipe}: {one.mode.label} has {_decibels(one.normalised)} dB normalised, not above {TARGET:g}.")
+        said += [note for one in found.of(recipe) if one.mode.transfer != "all" for note in _error(found, one)]
     return said
+
+
+def _error(found: Transfer, one: Sent) -> list[str]:
+    """A line where a mode's picture is far from the full one, for all images or for those that were cut."""
+    begin, cut = f"{one.recipe}: {_words(one)}", found.of_cut(one)
+    if decibels(one.normalised)["mean"] <= TARGET:
+        share = ratio(one.mean / found.everything(one.recipe).mean)
+        prune = ": another picture, not a cheaper one" if one.mode.transfer == SHORT else ""
+        return [f"{begin}: {_decibels(one.normalised)} dB normalised (mean, lowest tenth) at {share} x the bytes of everything{prune}."]
+    if cut and decibels(cut)["mean"] <= TARGET:
+        share = f"{len(cut) / len(one.sizes):.0%}"
+        return [f"{begin}: {_decibels(cut)} dB normalised (mean, lowest tenth) over the {share} that were not sent whole."]
+    return []
 
 
 def _saving(found: Transfer, recipe: str) -> list[str]:
@@ -51,29 +59,32 @@ def _saving(found: Transfer, recipe: str) -> list[str]:
     little = [one for one in bands if one.mean > (1 - LITTLE) * base.mean]
     if little:
         enlarged = sum(min(scale) < 1 for scale in found.scales[recipe]) / len(base.sizes)
-        saved = ", ".join(f"{1 - one.mean / base.mean:.1%} with {_words(one)}" for one in little)
+        saved = ", ".join(f"{_words(one)} saves {max(0.0, 1 - one.mean / base.mean):.1%}" for one in little)
         whole = f"{enlarged:.0%} of the crops are enlarged on an axis and go whole"
-        said.append(f"{recipe}: the band saves {saved}; {whole} (median scale {_scale(found, recipe):.2f}).")
+        said.append(f"{recipe}: {saved}; {whole} (median scale {_scale(found, recipe):.2f}).")
     costly = [one for one in bands if one.mean > _bytes.RGB448]
     if costly:
-        listed = ", ".join(f"{ratio(one.mean / _bytes.RGB448)} x with {_words(one)}" for one in costly)
-        text = f"{recipe}: more than RGB u8 {SIZE} in the mean, {listed}"
+        listed = ", ".join(f"{_words(one)} {ratio(one.mean / _bytes.RGB448)} x" for one in costly)
+        text = f"{recipe}: more than RGB u8 {SIZE} in the mean: {listed}"
         said.append(f"{text}; pixels resized on the CPU cost fewer bytes.")
     return said
 
 
 def _caption(found: Transfer, recipe: str) -> str:
-    text = f"Median scale {_scale(found, recipe):.2f} native pixels an output pixel. dB against everything sent, capped at {CAP:g} an image."
+    text = f"Median scale {_scale(found, recipe):.2f} native pixels an output pixel. "
+    text += f"dB against everything sent, by image, capped at {CAP:g}; in brackets the lowest tenth."
     for one in found.of(recipe):
         if one.is_promised:
             mean = decibels(one.normalised)["mean"]
-            text += f"\n{one.mode.label}, {one.channels} channels: {mean:.1f} dB normalised, "
-            text += f"{'above' if mean > TARGET else 'not above'} the {TARGET:g} that it promises on ImageNet's files."
+            text += f"\n{_words(one)}: {mean:.1f} dB normalised, "
+            text += f"{'above' if mean > TARGET else 'not above'} the {TARGET:g} that it promises on ImageNet's files"
+            cut = found.of_cut(one)
+            text += f"; of the images that were not sent whole ({len(cut)}) {_decibels(cut)}." if cut else "."
     return text
 
 
 def _scale(found: Transfer, recipe: str) -> float:
-    return statistics.median((down * across) ** 0.5 for down, across in found.scales[recipe])
+    return float(statistics.median((down * across) ** 0.5 for down, across in found.scales[recipe]))
 
 
 def _decibels(values: list[float]) -> str:
@@ -82,4 +93,4 @@ def _decibels(values: list[float]) -> str:
 
 
 def _words(one: Sent) -> str:
-    return f"{one.mode.label}, {one.channels} channels"
+    return f"{one.mode.label} for {one.channels} channels"

@@ -10,10 +10,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import _bytes, _copies, _data, _harness, _plot, _transfer, _transfer_report
 from benchmarks._harness import kilobytes, ratio
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MODULE = "benchmarks.bandwidth"
 LINK = 25.0  # GB/s: what pinned copies reach over PCIe 4.0 x16
@@ -141,7 +144,7 @@ def _share_larger(sizes: Sequence[float], others: Sequence[float]) -> float:
     return sum(size > other for size, other in zip(sizes, others, strict=True)) / len(sizes)
 
 
-def _print_report(out: _harness.Console, measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
+def _print_report(out: Console, measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
     out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
     out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
     out.print(_main_table(measured, link, narrow=out.width < WIDE), "")
@@ -155,7 +158,7 @@ def _print_report(out: _harness.Console, measured: _bytes.Measurement, copies: _
         out.print(f"\n{copies.reason}")
 
 
-def _print_transfer(out: _harness.Console, found: _transfer.Transfer) -> None:
+def _print_transfer(out: Console, found: _transfer.Transfer) -> None:
     if found.reason:
         out.print(f"\n{found.reason}")
         return
@@ -166,7 +169,7 @@ def _print_transfer(out: _harness.Console, found: _transfer.Transfer) -> None:
     _harness.bullets(out, "Where band-limited transfer saves nothing, or costs the picture", _transfer_report.notes(found))
 
 
-def _print_skipped(out: _harness.Console, skipped: Sequence[str]) -> None:
+def _print_skipped(out: Console, skipped: Sequence[str]) -> None:
     for line in skipped[:5]:
         out.print(f"left out: {line}", style="yellow", soft_wrap=True)
     if len(skipped) > 5:
@@ -253,7 +256,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--channels", metavar="NAME", nargs="+", default=[presets], help=f"presets or selections (default: {presets})")
     add("--crop", choices=tuple(_data.CROPS), default="rrc", help=f"what is asked of each image {shown}")
     add("--only", choices=SECTIONS, help="only the table of bytes, or only the loader's transfer modes (default: both)")
-    add("--margin", metavar="C", nargs="+", type=int, choices=range(8), default=[], help="of transfer=auto (default: the loader's)")
+    help_margin = 'of transfer="auto", 0 to 7 (default: the loader\'s own)'
+    add("--margin", metavar="C", nargs="+", type=int, choices=range(8), default=[], help=help_margin)
     add("--link", metavar="GB/s", type=_positive, default=LINK, help=f"link speed for the epoch's seconds {shown}")
     add("--json", metavar="F", help="write the result as JSON; - prints it instead of the tables")
     add("--plot", metavar="F.png", help="draw the picture (matplotlib)")

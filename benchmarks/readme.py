@@ -5,8 +5,8 @@ python -m benchmarks.readme --check    only say whether they are up to date (exi
 
 NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-imagenet-sample-rrc` or `decode-imagenet-sample`; of
 several machines the newest result is taken, or the one whose whole name is given (`decode-imagenet-sample-epyc-2core`).
-`NAME:bars` is the second table of `decode`, `NAME:losses` says where there is no gain. Where no such result is kept, the block
-says so in one line.
+`NAME:bars` is the second table of `decode`, `NAME:targets` that of `loader`, `NAME:transfer` that of `bandwidth`, with its transfer
+modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so in one line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _bytes, _harness, _machine
+from benchmarks import _bytes, _harness, _loader_tables, _machine
 from benchmarks._harness import kilobytes, ratio
 
 REPOSITORY = _machine.REPOSITORY
@@ -99,6 +99,22 @@ def bandwidth_table(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def transfer_table(content: dict[str, Any]) -> str:
+    """What the loader's transfer modes send, and the error: one row a crop and mode."""
+    heads = ["kB an image", "`transfer=`", "channels out", "mean", "median", "p99", "/ RGB u8 224", "/ RGB u8 448", '/ `"all"`']
+    lines = [_line(*heads, "non-zeros sent", "raw dB", "normalised dB"), "|---|---|" + "--:|" * 10]
+    for row in content["rows"]:
+        sizes = [kilobytes(row[key]) for key in ("mean", "median", "p99")]
+        ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, 'transfer="all"')]
+        errors = row["snr_db"] or {}
+        shown = [f"{errors[key]['mean']:.1f} ({errors[key]['p10']:.1f})" if errors else "exact" for key in ("raw", "normalised")]
+        mode = f'`"{row["transfer"]}"`' + ("" if row["margin"] is None else f", c = {row['margin']}")
+        mode = f"**{mode}**" if row["transfer"] == "auto" else mode
+        channels = "any" if row["output_channels"] is None else str(row["output_channels"])
+        lines.append(_line(row["recipe"], mode, channels, *sizes, *ratios, f"{row['nonzeros']:.0%}", *shown))
+    return "\n".join(lines)
+
+
 def losses(content: dict[str, Any]) -> str:
     """Where the saving is not there, as `benchmarks.bandwidth` said it."""
     return "\n".join(f"* {note}" for note in content["notes"])
@@ -151,9 +167,14 @@ def _line(*cells: str) -> str:
 
 RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bandwidth": bandwidth_table,
+    "transfer": transfer_table,
     "losses": losses,
     "decode": decode_table,
     "bars": bars_table,
+    "loader": _loader_tables.loader_table,
+    "targets": _loader_tables.targets_table,
+    "transforms": _loader_tables.transforms_table,
+    "training": _loader_tables.training_table,
 }
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 if importlib.util.find_spec("dctload._core") is None:  # without this, Python would speak of a circular import
@@ -48,9 +49,7 @@ __version__: str
 
 def __getattr__(name: str) -> object:
     if name == "DCTLoader":  # needs torch, the names above do not
-        from dctload.data import DCTLoader
-
-        return DCTLoader
+        return importlib.import_module("dctload.data").DCTLoader
     if name == "__version__":  # pyproject.toml has it; looking it up costs more than the rest of the import
         from importlib.metadata import PackageNotFoundError, version
 

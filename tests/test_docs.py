@@ -20,7 +20,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from dctload import DCTLoader
 from dctload import transforms as T
-from dctload.data.statistics import STAGES
+from dctload.data.statistics import LoaderStatistics
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -166,4 +166,4 @@ def test_the_loader_pages_name_every_argument_and_figure() -> None:
     said = code_words("loader.md") | code_words("resume-and-ranks.md") | code_words("bad-files.md")
     with_names = set(inspect.signature(DCTLoader).parameters)
     assert with_names <= said
-    assert set(STAGES) | {"samples", "batches", "bytes_read", "bytes_sent", "images_per_second"} <= code_words("loader.md")
+    assert set(LoaderStatistics().as_dict()) <= code_words("loader.md")

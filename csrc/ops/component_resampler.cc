@@ -109,7 +109,7 @@ void ComponentResampler::make_output(const ComponentTask& task, uint32_t block) 
   Support support = op.supports()[block];
   if (tile_.channels == 0) support.count = 0;
   rows_.resize(size_t{8} * support.count);
-  weights_.resize(8 * rows_.size());
+  weights_.resize(8 * rows_.size() + 8);  // an address also where nothing is read
   size_t entries = 0;
   for (uint32_t i = 0; i < support.count; ++i) {
     const uint32_t at = support.first + i + skip_second_, index = at / 8;

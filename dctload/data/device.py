@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from dctload import _core
 from dctload.data.host import Prepared, Settings
 from dctload.data.statistics import LoaderStatistics
 from dctload.ops import DCTBatch, unpack
-
-if TYPE_CHECKING:
-    from dctload.transforms.compose import Compose
 
 _GROWTH = 1.25  # of a page-locked buffer that was too small
 _GRAIN = 1 << 20
@@ -79,13 +76,12 @@ class DeviceStage:
         settings: Settings,
         statistics: LoaderStatistics,
         *,
-        planned: bool,
         dtype: torch.dtype,
         memory_format: torch.memory_format,
         num_threads: int,
     ) -> None:
         self.device, self._settings, self._statistics = device, settings, statistics
-        self._planned, self._dtype, self._memory_format = planned, dtype, memory_format
+        self._dtype, self._memory_format = dtype, memory_format
         cuda = device.type == "cuda"
         self.ring = PinnedRing() if cuda else None
         self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]
@@ -114,10 +110,10 @@ class DeviceStage:
         batch = self._copied(prepared)
         if isinstance(targets, Tensor):
             targets = targets.to(self.device, non_blocking=True)
-        if not self._planned:
+        compose = self._settings.compose
+        if prepared.plan is None or compose is None:
             batch.targets = targets
             return Delivered(batch, targets, prepared)
-        compose: Compose = self._settings.compose
         x, targets = compose.apply(batch, prepared.plan, targets, channels=self._settings.selection, resampler=self._resampler)
         return Delivered(x.to(dtype=self._dtype, memory_format=self._memory_format), targets, prepared)
 

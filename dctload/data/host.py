@@ -36,9 +36,12 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a loader does with each batch, whatever the epoch."""
+    """What a loader does with each batch, whatever the epoch.
 
-    compose: Compose
+    `compose` None: no pictures are made, whole images are handed on, each in its own size.
+    """
+
+    compose: Compose | None
     channels: ChannelSelection
     output: str
     transfer: str | ChannelSelection
@@ -60,13 +63,13 @@ class Prepared:
 
     Attributes:
         packed: Coefficients of the samples that are left, in order.
-        plan: For the same.
+        plan: For the same; None without a transform.
         indices: Samples, `[<= batch size]`: of replaced ones, the replacement's.
         buffer: The tensor whose memory holds the bytes, and which can be used again; or None.
     """
 
     packed: PackedBatch
-    plan: Plan
+    plan: Plan | None
     indices: Indices
     buffer: Tensor | None = None
 
@@ -132,7 +135,6 @@ class HostStage:
         with opened:
             tried = self._decode(opened, indices, indices, epoch, memory)
             if not tried.bad:
-                assert tried.plan is not None
                 return Prepared(tried.packed, tried.plan, indices, tried.buffer)
             count, seed = len(self._source), self._settings.seed
             slots = [_Slot(i, i, replacements(count, seed, epoch, i)) for i in indices.tolist()]
@@ -146,9 +148,9 @@ class HostStage:
 
     # ------------------------------------------------------------------------------------------------- every batch
 
-    def _plan(self, headers: Headers, epoch: int, draws: Indices) -> Plan:
+    def _plan(self, compose: Compose, headers: Headers, epoch: int, draws: Indices) -> Plan:
         with self._statistics.timed("planning"):
-            plan = self._settings.compose.plan_batch(headers, self._settings.seed, epoch, draws)
+            plan = compose.plan_batch(headers, self._settings.seed, epoch, draws)
             check_size(plan, self._settings.output)
             return plan
 
@@ -168,8 +170,10 @@ class HostStage:
         headers = opened.headers[places] if bad else opened.headers
         boxes, masks = np.zeros((len(opened), 4), np.int64), np.zeros((len(opened), 3), np.uint64)
         plan = None
-        if len(places) or not len(opened):  # a batch without one good header has no size to plan
-            plan = self._plan(headers, epoch, draws[places])
+        if settings.compose is None:
+            masks[:] = settings.channels.masks
+        elif len(places) or not len(opened):  # a batch without one good header has no size to plan
+            plan = self._plan(settings.compose, headers, epoch, draws[places])
             with self._statistics.timed("planning"):
                 boxes[places], masks[places] = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
         with self._statistics.timed("decoding"):
@@ -212,7 +216,8 @@ class HostStage:
         packed = PackedBatch.join([record for _, _, record in left])
         packed.channels = self._settings.channels
         headers = Headers.of([header for i in range(len(packed)) if (header := packed.header(i)) is not None])
-        plan = self._plan(headers, epoch, np.array([draw for draw, _, _ in left], np.int64))
+        draws = np.array([draw for draw, _, _ in left], np.int64)
+        plan = None if self._settings.compose is None else self._plan(self._settings.compose, headers, epoch, draws)
         return Prepared(packed, plan, np.array([index for _, index, _ in left], np.int64))
 
     def _treat(self, slot: _Slot, error: JPEGError, data: bytes) -> None:

@@ -171,7 +171,7 @@ class DCTLoader:
             batch_sampler,
         )
         self._settings = Settings(
-            Compose.of(transform),
+            None if transform is None and output == "dct" else Compose.of(transform),
             ChannelSelection.parse(channels),
             checked_output(output),
             transfer if transfer in ("auto", "all") else ChannelSelection.parse(transfer),
@@ -192,7 +192,6 @@ class DCTLoader:
             self.device,
             self._settings,
             self._statistics,
-            planned=transform is not None or output == "rgb",
             dtype=dtype,
             memory_format=memory_format,
             num_threads=threads,

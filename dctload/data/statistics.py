@@ -54,7 +54,7 @@ class LoaderStatistics:
                 self._counts[name] += number
 
     def as_dict(self) -> dict[str, Any]:
-        """Seconds by stage, `samples`, `batches`; `bytes_read`, `bytes_sent` a sample; `seconds`, `images_per_second` since the start."""
+        """Seconds by stage; `samples`, `batches`; `bytes_read`, `bytes_sent` a sample; `seconds` passed, `images_per_second`."""
         with self._lock:
             samples, passed = self._counts["samples"], time.perf_counter() - (self._began or time.perf_counter())
             each = {name: self._counts[name] / samples if samples else 0.0 for name in ("bytes_read", "bytes_sent")}
@@ -68,7 +68,7 @@ class LoaderStatistics:
             }
 
     def live(self) -> Live:
-        """A table of this on the terminal (standard error) that keeps itself up to date inside a with statement. It needs rich."""
+        """A table of this on standard error that keeps itself up to date inside a with statement. It needs rich."""
         from rich.console import Console
         from rich.live import Live
 
@@ -79,7 +79,8 @@ class LoaderStatistics:
 
         now = self.as_dict()
         passed = now["seconds"] or 1.0
-        title = f"{now['samples']:,} samples, {now['images_per_second']:,.0f} images/s, {now['bytes_sent'] / 1000:.1f} kB sent an image"
+        sent = f"{now['bytes_sent'] / 1000:.1f} kB sent an image"
+        title = f"{now['samples']:,} samples, {now['images_per_second']:,.0f} images/s, {sent}"
         table = Table("stage", "seconds", "of the time", "what", title=title, title_justify="left")
         for stage, what in STAGES.items():
             table.add_row(stage.replace("_", " "), f"{now[stage]:.1f}", f"{100 * now[stage] / passed:.0f} %", what)

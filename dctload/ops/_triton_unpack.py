@@ -6,8 +6,8 @@ values each: a plane gives a pair one mask byte, and a data byte where the mask'
 four bytes by one multiplication, so a plane costs 8 values a few instructions.
 
 A program is one warp: a tile of 4 channels is a long chain of dependent reads (search, record, table, nibbles, masks, bytes)
-with little work, so as many tiles as possible should be on their way at a time. All that is known of a tile is a scalar; taking
-several tiles a program made vectors of it, and cost 160 registers a thread instead of the figures in docs/performance.md.
+with little work, so as many tiles as possible should be on their way at a time. All that is known of a tile is a scalar: several
+tiles a program made vectors of these facts, and cost 160 registers a thread instead of 60 (compiled for sm_90; not timed).
 
 What the host has checked (record, directory, tile tables) is trusted. Payloads are not: a byte at or past its tile's end reads
 as 0 and stores are bounded by the rectangle, so hostile nibbles and masks give wrong values and nothing else.
@@ -118,6 +118,8 @@ def unpack_dense(
     shape = (len(facts.images), len(selection))
     if out.dim() != 4 or out.shape[:2] != shape:
         raise ValueError(f"out is [{shape[0]}, {shape[1]}, rows, cols], not {list(out.shape)}")
+    if out[:1].numel() >= 1 << 31:
+        raise ValueError(f"an image has fewer than 2^31 values of output, not {out[:1].numel()}")  # offsets have 32 bits
     last = not out.is_contiguous()
     if last and not out.is_contiguous(memory_format=torch.channels_last):
         raise ValueError(f"out is contiguous or channels_last, not of strides {out.stride()}")

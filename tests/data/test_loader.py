@@ -76,6 +76,13 @@ def test_without_a_transform_it_yields_the_coefficients_of_whole_images() -> Non
     assert batch.packed.numpy().tobytes() == want.buffer.tobytes()
 
 
+def test_without_a_transform_sizes_may_differ(tmp_path: Path) -> None:
+    picture(1, size=(40, 24)).save(tmp_path / "small.jpg", quality=90)
+    data = [(jpeg(0), 0), (b"junk", 1), (tmp_path / "small.jpg", 2)]
+    batch, targets = next(iter(DCTLoader(data, 3, on_error="skip")))
+    assert targets.tolist() == [0, 2] and batch.images.width.tolist() == [SIZE[0], 40]
+
+
 def test_the_loader_and_compose_give_the_same() -> None:
     steps = T.Compose([T.RandomResizedCrop(40), T.ColorJitter(0.4, 0.4, 0.4, 0.1), T.Normalize("imagenet")])
     loader = DCTLoader(pairs(7), batch_size=7, channels="24s", transform=steps, seed=11, transfer="all")

@@ -10,7 +10,7 @@ from dctload.headers import Headers
 from support import jpeg_builder as jb
 
 torch = pytest.importorskip("torch")
-from dctload import ops  # noqa: E402 - needs torch
+from dctload import ops
 
 LAYOUTS = ("gray", "4:2:0", "4:4:4", "luma smaller", "3x1", "four", "two components")
 

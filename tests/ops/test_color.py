@@ -12,7 +12,7 @@ from support.real_files import DATA, names, needs_real_files
 
 torch = pytest.importorskip("torch")
 image = pytest.importorskip("PIL.Image")
-from dctload import ops  # noqa: E402 - needs torch
+from dctload import ops
 
 BACKENDS = ("torch", "native")
 

@@ -15,10 +15,10 @@ from support import jpeg_builder as jb
 from support.real_files import DATA, names, needs_real_files
 
 torch = pytest.importorskip("torch")
-from dctload import ops  # noqa: E402 - needs torch
-from dctload.ops.color import RGB_TO_YCBCR  # noqa: E402
-from dctload.ops.geometry import PADDING_MODES, Geometry  # noqa: E402
-from dctload.ops.operators import DCT, Axis, banded, block_operator, resampling_matrix, taps  # noqa: E402
+from dctload import ops
+from dctload.ops.color import RGB_TO_YCBCR
+from dctload.ops.geometry import PADDING_MODES, Geometry
+from dctload.ops.operators import DCT, Axis, banded, block_operator, resampling_matrix, taps
 
 Float = NDArray[np.float64]
 ALL = ChannelSelection.parse("all")

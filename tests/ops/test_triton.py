@@ -366,6 +366,17 @@ def test_normalised_and_cast_in_one_go(kind, layout):
     assert np.abs(got - want).max() < (5e-5 if kind == torch.float32 else 1e-3 * np.abs(want).max())
 
 
+@runs_kernels
+def test_the_kernels_are_a_backend_of_unpack_and_resample():
+    batch = dctload.extract([jpeg((30, 20)), jpeg((24, 33), "L")], "6s")
+    d, other = ops.unpack(batch, DEVICE, backend="triton"), ops.unpack(batch, backend="torch")
+    assert torch.equal(d.coefficients.cpu(), other.coefficients)
+    box = np.array([[[0.0, 20], [0, 20]]] * 2)
+    geometry, selection = Geometry(box, box.copy(), np.zeros(2, bool), (16, 16)), ChannelSelection.parse("6s")
+    got = ops.resample(d, geometry, selection, backend="triton").cpu()
+    torch.testing.assert_close(got, ops.resample(other, geometry, selection, backend="torch"), rtol=0, atol=2e-3)
+
+
 # -------------------------------------------------------------------------------------------------------------- compile
 
 _POINTERS = {"packed": "*u8", "packed16": "*i16", "packed32": "*i32", "packed64": "*i64", "channel_of": "*i32", "flip": "*u8"}
@@ -414,9 +425,16 @@ def test_the_resampling_kernels_compile_for_hopper_without_spilling(out, tmp_pat
     rows = {**shared, "BAND_U": 8, "REQUANTIZE": False}
     warps = _triton_resample._warps(8 * out * 64, 32)
     assert compiled(_triton_resample._rows_kernel, signature, rows, warps, tmp_path) <= 128
-    columns = {**shared, "OUT_V": out, "WIDE_V": out, "PIXELS": False, "FILL": False, "NORMALIZE": True, "CHANNELS_LAST": False}
+    columns = {**shared, "OUT_V": out, "WIDE_V": out, "FILL": False, "NORMALIZE": True, "CHANNELS_LAST": False}
     warps = _triton_resample._warps(out * out * 64, 16)
-    assert compiled(_triton_resample._columns_kernel, signature, columns, warps, tmp_path) <= 96
+    for pixels in (False, True):
+        for stride in (
+            "stride_row",
+            "stride_col",
+            "stride_channel",
+        ):  # a stride of 1 is compiled in: turned, plain, channels_last
+            constants = {**columns, "PIXELS": pixels, stride: 1}
+            assert compiled(_triton_resample._columns_kernel, signature, constants, warps, tmp_path) <= 96
 
 
 def compiled(kernel, signature: dict[str, str], constants: dict[str, object], warps: int, folder: Path) -> int:

@@ -13,7 +13,7 @@ from support import jpeg_builder as jb
 from support.real_files import DATA, names, needs_real_files
 
 torch = pytest.importorskip("torch")
-from dctload import ops  # noqa: E402 - needs torch
+from dctload import ops
 
 BACKENDS = ("native", "torch")
 

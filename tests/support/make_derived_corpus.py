@@ -1,10 +1,11 @@
-"""Writes the seeds of the other two fuzzers, made of those of fuzz_decode.
+"""Writes the seeds of the other fuzzers, made of those of fuzz_decode.
 
 PYTHONPATH=tests python -m support.make_derived_corpus csrc/fuzz/corpus
 
 fuzz_levels: some of the same files, half of them with the bytes behind EOI that ask for a region, for channels or for
 truncated data to be kept (csrc/fuzz/fuzz_input.h), and one whose data is longer than the decoder's buffer.
 fuzz_unpack: image records and batches of them, with the bytes behind them that say what to select and to cut.
+fuzz_ops: image records with the bytes behind them that say what they are resampled to (csrc/fuzz/fuzz_ops.cc).
 """
 
 from __future__ import annotations
@@ -79,8 +80,46 @@ def record_seeds() -> dict[str, bytes]:
     return {f"{name}.dct": data for name, data in out.items()}
 
 
+def ops_seeds() -> dict[str, bytes]:
+    """File name -> record and geometry."""
+    files = decode_seeds()
+
+    def record(name: str, channels: str = "all", cut: tuple[int, int, int, int] | None = None) -> bytes:
+        packed = dctload.extract([files[f"{name}.jpg"]], channels=channels, on_error="mark")
+        return bytes((packed if cut is None else packed.cut(cut)).image_bytes(0))
+
+    def geometry(
+        flags: int, kind: int, size: tuple[int, int], box: tuple[float, ...], rest: tuple[int, ...], mask: int = LOW_16
+    ) -> bytes:
+        """`kind`: padding mode + 4 * half the taps; `rest`: first and number of the valid, then of the present pixels."""
+        ranges = [16 * n if i % 2 == 0 else 16 * (n - 1) for i, n in enumerate(rest)]
+        return struct.pack("<4B4hhHhHhHhHQH10x", flags, kind, *size, *(round(16 * x) for x in box), *ranges, mask, 40503)
+
+    whole = (0, 27, 0, 35, 0, 27, 0, 35)
+    turned, pixels, present, blurred, requantised, filled, affine = (1 << i for i in range(7))
+    everything = present | blurred | requantised | filled | affine
+    out = {
+        "whole-420": record("layout-420") + geometry(0, 0, (23, 31), (0, 27, 0, 35), whole),
+        "pixels-of-444": record("layout-444", "24s") + geometry(pixels, 0, (30, 21), (26.5, 1, 2.25, 34), whole),
+        "turned-411": record("layout-411") + geometry(turned | affine, 4, (15, 63), (3, 20, 30, 4), (3, 17, 4, 26, 0, 9, 0, 9)),
+        "constant-padding": record("layout-422")
+        + geometry(filled | present, 0, (31, 31), (-9, 40, -20, 50), (-9, 49, -20, 70, 5, 11, 3, 17)),
+        "edge-padding": record("layout-luma-smaller")
+        + geometry(present, 1, (9, 40), (-60, 90, 50, 80), (-60, 150, 50, 31, 20, 90, 1, 2)),
+        "reflect-padding": record("one-pixel")
+        + geometry(turned, 2, (16, 16), (-30, 30, -30, 30), (-30, 60, -30, 60, 0, 1, 0, 1)),
+        "symmetric-padding": record("layout-3x1")
+        + geometry(everything, 3 + 8, (24, 24), (-90, 200, 99, -70), (-90, 290, -70, 169, 1, 25, 2, 30), ~0 & (1 << 64) - 1),
+        "all-of-a-cut": record("layout-420", cut=(16, 16, 11, 24))
+        + geometry(everything | turned, 12, (40, 33), (17, 27, 17, 35), (16, 11, 16, 19, 16, 11, 16, 19)),
+        "planes-of-16-bits": record("codes-of-16-bits") + geometry(requantised | pixels, 0, (8, 8), (0, 16, 0, 16), whole),
+        "failed": record("size-65535") + geometry(filled | affine, 0, (8, 8), (0, 8, 0, 8), whole),
+    }
+    return {f"{name}.dct": data for name, data in out.items()}
+
+
 if __name__ == "__main__":
-    for target, made in {"fuzz_levels": level_seeds(), "fuzz_unpack": record_seeds()}.items():
+    for target, made in {"fuzz_levels": level_seeds(), "fuzz_unpack": record_seeds(), "fuzz_ops": ops_seeds()}.items():
         folder = Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in made.items():

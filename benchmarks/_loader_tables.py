@@ -1,0 +1,72 @@
+"""The documents' tables of what the loader's benchmarks measured, in Markdown; see `benchmarks.readme`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks._harness import ratio
+
+
+def loader_table(content: dict[str, Any]) -> str:
+    """One row a pipeline; where a model was fed, the share of time in which it waited."""
+    fed = {row["key"].removesuffix(", fed"): row for row in content["rows"] if row["unit"] == "share of time"}
+    heads = ["pipeline", "output", "images/s", "/ Pillow", "CPU ms an image", "peak MB", *(["ResNet-50 waits"] if fed else [])]
+    lines = [_line(*heads), "|---|---|" + "--:|" * (len(heads) - 2)]
+    for row in content["rows"]:
+        if row["unit"] != "images/s":
+            continue
+        beside = [ratio(value) for value in row["ratio"].values()] or [""]
+        peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:,.0f}"
+        waits = [f"{fed[row['key']]['median']:.1%}" if row["key"] in fed else ""] if fed else []
+        ours = row["name"].startswith(("DCTLoader", "Extractor", "packed"))
+        name = f"**{row['name']}**" if ours else row["name"]
+        lines.append(_line(name, row["output"], f"{row['median']:,.0f}", *beside, f"{row['cpu_ms_per_image']:.2f}", peak, *waits))
+    return "\n".join(lines)
+
+
+def targets_table(content: dict[str, Any]) -> str:
+    """Each promised ratio of the loader beside what was measured."""
+    lines = ["| | ratio of | to | measured | promised | |", "|---|---|---|--:|--:|---|"]
+    for bar in content["bars"]:
+        measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
+        verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
+        lines.append(_line(bar["set"], bar["ours"], bar["other"], measured, f"{bar['bar']:.2f}", verdict))
+    return "\n".join(lines)
+
+
+def transforms_table(content: dict[str, Any]) -> str:
+    """One row a transform: its largest error against pixels, and milliseconds a batch by backend."""
+    heads = {"native": "CPU", "torch": "CPU, torch's resampler", "cuda": "CUDA"}
+    times: dict[str, dict[str, float]] = {}
+    errors: dict[str, str] = {}
+    for row in content["rows"]:
+        times.setdefault(row["key"], {})[row["backend"]] = row["median"]
+        errors[row["key"]] = f"{row['of_range']:.0e}" if "of_range" in row else ""
+    held = [name for name in heads if any(name in by for by in times.values())]
+    lines = [
+        _line("transform", "max error / range", *(f"{heads[name]}, ms a batch" for name in held)),
+        "|---|" + "--:|" * (1 + len(held)),
+    ]
+    for key, by in times.items():
+        lines.append(_line(f"`{key}`", errors[key], *(f"{by[name]:.1f}" if name in by else "" for name in held)))
+    return "\n".join(lines)
+
+
+def training_table(content: dict[str, Any]) -> str:
+    """One row an output: accuracy on held-out files, the mean and the lowest of the seeds."""
+    lines = ["| a small CNN on | parameters | seeds | mean accuracy | lowest | s an epoch |", "|---|--:|--:|--:|--:|--:|"]
+    for row in content["rows"]:
+        what = {"dct": "coefficients, 24s", "rgb": "pixels"}[row["key"]]
+        figures = (
+            f"{row['parameters']:,}",
+            str(row["n"]),
+            f"{row['mean']:.1%}",
+            f"{row['least']:.1%}",
+            f"{row['seconds_an_epoch']:.1f}",
+        )
+        lines.append(_line(what, *figures))
+    return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
