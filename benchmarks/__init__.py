@@ -1,4 +1,4 @@
-"""Benchmarks of dctload, run from a clone: `python -m benchmarks.bandwidth`, `python -m benchmarks.decode`.
+"""Benchmarks of dctload, run from a clone: `python -m benchmarks.NAME`, where NAME is a file here without a leading `_`.
 
 `benchmarks.photos` writes their default photographs as files, `benchmarks.readme` renders tables from kept results.
 

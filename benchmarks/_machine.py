@@ -29,6 +29,9 @@ PACKAGES = (
     "jpeg2dct",
     "opencv-python-headless",
     "opencv-python",
+    "spdl-io",
+    "nvidia-dali-cuda130",
+    "torchvision",
     "scikit-image",
     "scikit-learn",
 )

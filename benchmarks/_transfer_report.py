@@ -46,7 +46,8 @@ def _error(found: Transfer, one: Sent) -> list[str]:
     if decibels(one.normalised)["mean"] <= TARGET:
         share = ratio(one.mean / found.everything(one.recipe).mean)
         prune = ": another picture, not a cheaper one" if one.mode.transfer == SHORT else ""
-        return [f"{begin}: {_decibels(one.normalised)} dB normalised (mean, lowest tenth) at {share} x the bytes of everything{prune}."]
+        text = f"{begin}: {_decibels(one.normalised)} dB normalised (mean, lowest tenth)"
+        return [f"{text} at {share} x the bytes of everything{prune}."]
     if cut and decibels(cut)["mean"] <= TARGET:
         share = f"{len(cut) / len(one.sizes):.0%}"
         return [f"{begin}: {_decibels(cut)} dB normalised (mean, lowest tenth) over the {share} that were not sent whole."]

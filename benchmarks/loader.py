@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         _harness.write_result(content, Path(options.json))
     if options.save:
-        path = _harness.results_path("loader" if options.device == "cpu" else "loader-cuda", files.name)
+        path = _harness.results_path("loader", files.name, *([] if options.device == "cpu" else ["cuda"]))
         _harness.write_result(content, path)
         print(f"saved {path.name}", file=sys.stderr)
 

@@ -5,8 +5,8 @@ python -m benchmarks.readme --check    only say whether they are up to date (exi
 
 NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-imagenet-sample-rrc` or `decode-imagenet-sample`; of
 several machines the newest result is taken, or the one whose whole name is given (`decode-imagenet-sample-epyc-2core`).
-`NAME:bars` is the second table of `decode`, `NAME:targets` that of `loader`, `NAME:transfer` that of `bandwidth`, with its transfer
-modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so in one line.
+`NAME:bars` is the second table of `decode`, `NAME:targets` that of `loader`, `NAME:transfer` that of `bandwidth`, with its
+transfer modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so in one line.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ void resampled(std::span<const uint8_t> batch, Draws& draws, double bound) {
     for (size_t i = 0; i < out.size(); ++i) {
       require(std::isfinite(out[i]), "a result that is no number");
       require(std::fabs(out[i]) <= bound, "a result beyond what the record holds");
-      require(first.empty() || std::fabs(out[i] - first[i]) <= 1e-5 * bound, "results of two levels");
+      require(first.empty() || std::fabs(out[i] - first[i]) <= 3e-7 * bound, "results of two levels");
     }
     first = out;
   }

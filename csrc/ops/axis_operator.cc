@@ -231,6 +231,7 @@ void AxisOperator::build(const Axis& axis) {
   if (axis.blur != nullptr) blur_rows(axis);
   for (uint32_t block = 0; block < (axis.n + 7) / 8; ++block) add_block(axis, block);
   if (end_ == 0) begin_ = 0;
+  weights_.resize(weights_.size() + 64);  // blocks that read nothing have addresses too
 }
 
 }  // namespace dctload::ops

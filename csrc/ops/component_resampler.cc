@@ -86,7 +86,7 @@ void ComponentResampler::make_band(const ComponentTask& task, uint32_t index) {
   const AxisOperator& op = *task.horizontal;
   Band& band = bands_[index % bands_.size()];
   band = {index, 0};
-  const uint32_t begin = (op.begin() + skip_first_) / 8, end = (op.end() + skip_first_ + 7) / 8;
+  const uint32_t begin = (op.begin() + skip_first_) / 8, end = op.end() > op.begin() ? (op.end() + skip_first_ + 7) / 8 : begin;
   for (uint32_t t = begin; t < end; ++t) {
     const uint64_t place =
         task.transposed ? uint64_t{t} * tiles_second_ + index : uint64_t{index} * tiles_first_ + t;  // row by row in the record

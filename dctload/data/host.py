@@ -18,7 +18,7 @@ from dctload.headers import Headers
 from dctload.jpeg import COLOR_SPACES, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
 from dctload.transcode import transcode
-from dctload.transforms.compose import Compose, check_size
+from dctload.transforms.compose import Compose, check_size, warn_of_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,7 @@ class HostStage:
         self._source, self._settings = source, settings
         self._reader, self._decoder = Extractor(num_threads), Extractor(num_threads)
         self._statistics, self._report = statistics, report
+        self._has_warned = False
 
     def open(self, indices: Indices) -> OpenImages:
         """Files and headers of these samples. May be called by another thread than `prepare`, for a batch that comes later."""
@@ -176,6 +177,7 @@ class HostStage:
             plan = self._plan(settings.compose, headers, epoch, draws[places])
             with self._statistics.timed("planning"):
                 boxes[places], masks[places] = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
+            self._warn_once(plan, headers, masks[places])
         with self._statistics.timed("decoding"):
             packed = opened.extract(
                 masks,
@@ -190,6 +192,14 @@ class HostStage:
         if packed.failed:
             bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}
         return _Tried(packed, places, plan, bad, held[0] if held else None)
+
+    def _warn_once(self, plan: Plan, headers: Headers, masks: NDArray[np.uint64]) -> None:
+        """Says, the first time, that what is sent by the user's own selection makes another picture."""
+        settings = self._settings
+        if self._has_warned or settings.compose is None or not isinstance(settings.transfer, ChannelSelection):
+            return
+        _, needed = settings.compose.needs(plan, headers, settings.selection)
+        self._has_warned = warn_of_missing(needed, masks, headers)
 
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""

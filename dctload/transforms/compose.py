@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dctload.channels import ChannelSelection
 from dctload.headers import Headers
+from dctload.jpeg import COLOR_SPACES
 from dctload.transforms.base import Transform
 from dctload.transforms.draws import Draws
 from dctload.transforms.plan import MARGIN, Plan, SamplePlan, band, needed_region, sample_plan
@@ -130,6 +131,7 @@ class Compose:
             return boxes, band(plan.geometry, headers, wanted, margin)
         chosen = ALL if isinstance(transfer, str) and transfer == "all" else ChannelSelection.parse(transfer)
         masks = np.broadcast_to(np.array(chosen.masks, np.uint64), (len(headers), 3)).copy()
+        masks[headers.color == COLOR_SPACES.index("rgb")] = ALL.masks  # Y, Cb and Cr are mixed of all three
         return boxes, masks
 
     def apply(
@@ -241,12 +243,12 @@ def present_masks(batch: DCTBatch) -> NDArray[np.uint64]:
     return masks
 
 
-def warn_of_missing(needed: NDArray[np.uint64], present: NDArray[np.uint64], headers: Headers) -> None:
-    """Warns where a picture needs native frequencies that were not sent: it is another picture then, not a cheaper one."""
+def warn_of_missing(needed: NDArray[np.uint64], present: NDArray[np.uint64], headers: Headers) -> bool:
+    """Warns where a picture needs native frequencies that were not sent: it is another one then. Whether it did."""
     roles = np.arange(3) < headers.num_components[:, None]
     lacking = ((needed & ~present) != 0) & roles
     if not lacking.any():
-        return
+        return False
     i, k = np.argwhere(lacking)[0]
     warnings.warn(
         f"image {i} needs {int(needed[i, k]).bit_count()} native frequencies of component {k} for this picture and has "
@@ -254,3 +256,4 @@ def warn_of_missing(needed: NDArray[np.uint64], present: NDArray[np.uint64], hea
         'it is shrunk by two; docs/transforms.md). Send more: transfer="auto", or channels="all" when extracting',
         stacklevel=3,
     )
+    return True

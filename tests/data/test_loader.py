@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_what_is_sent_does_not_change_an_enlarged_picture(output: str) -> None:
         for t in ("auto", "all")
     ]
     assert torch.allclose(*runs, atol=2e-3)
+
+
+def test_pruning_first_warns_once_unless_the_grid_is_kept() -> None:
+    with pytest.warns(UserWarning, match="another one") as caught:
+        list(DCTLoader(pairs(4), 2, transform=T.RandomResizedCrop(128), transfer="24s"))
+    assert len(caught) == 1
+    picture_size = T.CenterCrop((SIZE[1], SIZE[0]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(DCTLoader([(jpeg(0, subsampling=0), 0)], transform=picture_size, transfer="24s"))
 
 
 def test_dtype_and_memory_format_are_as_asked() -> None:

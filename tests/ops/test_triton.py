@@ -319,16 +319,16 @@ def test_resampling_equals_the_operator_in_float64(size, channels, turned):
 
 @runs_kernels
 def test_padding_blur_and_requantisation_equal_the_torch_road():
-    d = pictures()
+    d = pictures("12s")
     n, selection = len(d), ChannelSelection.parse("6s")
-    out_of_it = boxes(d, size=(24, 24))
+    out_of_it = boxes(d, size=(16, 16))
     box = out_of_it.box + np.array([[-12.0, -5.0], [6.0, 21.0]])
     valid = out_of_it.valid + np.array([[-20, 0], [0, 30]])
     kernel = np.array([[0.25, 0.5, 0.25]] * n)
     for geometry in (
-        Geometry(box, valid, out_of_it.transposed, (24, 24), fill=np.array([[10.0, 20, -30]] * n, np.float32)),
-        Geometry(box, valid, out_of_it.transposed, (24, 24), "reflect"),
-        boxes(d, size=(24, 24), blur=(kernel, kernel), requantize=np.full((n, 2, 64), 17, np.uint16)),
+        Geometry(box, valid, out_of_it.transposed, (16, 16), fill=np.array([[10.0, 20, -30]] * n, np.float32)),
+        Geometry(box, valid, out_of_it.transposed, (16, 16), "reflect"),
+        boxes(d, size=(16, 16), blur=(kernel, kernel), requantize=np.full((n, 2, 64), 17, np.uint16)),
     ):
         want = ops.resample(d, geometry, selection, backend="torch").cpu().numpy()
         assert np.abs(by_kernels(d, geometry, selection, want) - want).max() < 2e-3
@@ -358,7 +358,7 @@ def boxes_of_two(d) -> Geometry:
     "kind, layout", [(torch.float32, torch.channels_last), (torch.float16, torch.contiguous_format)], ids=str
 )
 def test_normalised_and_cast_in_one_go(kind, layout):
-    d, selection = pictures(), ChannelSelection.parse("24s")
+    d, selection = pictures("24s"), ChannelSelection.parse("24s")
     geometry = boxes(d, size=(24, 32), turned=(True, False, False))
     mean, std = torch.linspace(-30, 30, 24), torch.linspace(5, 60, 24)
     want = (resampled(d, geometry, selection) - mean[:, None, None].numpy()) / std[:, None, None].numpy()
