@@ -52,6 +52,16 @@ def transforms_table(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def unpack_table(content: dict[str, Any]) -> str:
+    """One row a kind of work: milliseconds, bytes read and written a second, and on a GPU its share of the copy's rate."""
+    lines = ["| work, channels, device | ms | GB/s | of the copy | images/s |", "|---|--:|--:|--:|--:|"]
+    for row in content["rows"]:
+        share = "" if row["share_of_copy"] is None else f"{row['share_of_copy']:.0%}"
+        images = "" if row["images_per_second"] is None else f"{row['images_per_second']:,.0f}"
+        lines.append(_line(row["name"], f"{row['median']:.3f}", f"{row['gigabytes_per_second']:,.1f}", share, images))
+    return "\n".join([*lines, "", str(content["target"])])
+
+
 def training_table(content: dict[str, Any]) -> str:
     """One row an output: accuracy on held-out files, the mean and the lowest of the seeds."""
     lines = ["| a small CNN on | parameters | seeds | mean accuracy | lowest | s an epoch |", "|---|--:|--:|--:|--:|--:|"]

@@ -174,6 +174,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "loader": _loader_tables.loader_table,
     "targets": _loader_tables.targets_table,
     "transforms": _loader_tables.transforms_table,
+    "unpack": _loader_tables.unpack_table,
     "training": _loader_tables.training_table,
 }
 

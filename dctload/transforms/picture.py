@@ -183,6 +183,13 @@ class Picture:
         if self._tensor is None and not (mixed.any() or mean.any() or clamps):
             self._tensor = self._make(self.device_array(factors), self.device_array(additions))
             return self._tensor
+        late: list[int] = []
+        if self._tensor is None and self.channels is not None and not (mixed.any() or clamps):
+            # The mean is known behind the resampling only, and touches no more than the DC: the other channels change on the way.
+            late = np.flatnonzero(is_dc).tolist()
+            now, then = factors.copy(), additions.copy()
+            now[:, late], then[:, late] = 1.0, 0.0
+            self._tensor = self._make(self.device_array(now), self.device_array(then))
         x, total = self._materialized(), self.device_array(additions)
         if mean.any():
             shift = torch.einsum("bij,bj->bi", self.device_array(mean), self._means(x, np.asarray(mean.any(axis=(0, 1)))))
@@ -191,6 +198,11 @@ class Picture:
             low = np.zeros(3) if bias is None else bias
             bounds = (low, low + gain) if clamps else None
             _map_pixels(x, self.device_array(matrix * gain[:, None]), total, bounds, self.device_array)
+            return x
+        if late:
+            each = self.device_array(factors)
+            for place in late:
+                x[:, place].mul_(each[:, place, None, None]).add_(total[:, place, None, None])
             return x
         sources = {int(j): x[:, self._span(int(j))].clone() for j in np.flatnonzero(mixed.any(axis=0))}
         x.mul_(self.device_array(factors)[:, :, None, None]).add_(total[:, :, None, None])
