@@ -30,9 +30,10 @@ class Normalize(Transform):
     """`(x - mean) / std` by channel; the last step of most pipelines.
 
     Args:
-        mean: A preset's name (`"imagenet"`: coefficients after Resize(512) and CenterCrop(448), pooled over 1000 images; of
-            pixels, the usual RGB mean and std), a statistics file (JSON, as `dctload.transforms.statistics` writes it), or
-            numbers: 192 by frequency (Y, Cb, Cr x 64, row-major), one a kept channel, or three for pixels.
+        mean: A preset's name, a statistics file (JSON, as `dctload.transforms.statistics` writes it), or numbers: 192 by
+            frequency (Y, Cb, Cr x 64, row-major), one a kept channel, or three for pixels. `"imagenet"` are coefficients after
+            Resize(512) and CenterCrop(448), pooled over 1000 images, and of pixels the usual RGB mean and std; `"dctnet"` are
+            the figures published with the code of Xu et al. (CVPR 2020), for their weights.
         std: Numbers, as many as `mean`.
     """
 
