@@ -141,7 +141,7 @@ CPP_FILES = $(wildcard csrc/core/*.cc csrc/core/*.h csrc/ops/*.cc csrc/ops/*.h c
 TIDY_FILES = $(wildcard csrc/core/*.cc csrc/ops/*.cc)
 PACKAGE_TREE := build/package
 
-# What a wheel would hold of Python, as one tree: mypy and import-linter do not see dctload.models in the clone.
+# What a wheel would hold of Python, as one tree, away from the clone.
 .PHONY: package-tree
 package-tree: $(MADE)/package
 	@rm -rf $(PACKAGE_TREE) && $(PY) -W ignore setup.py --quiet build_py --build-lib $(PACKAGE_TREE)
@@ -165,7 +165,7 @@ lint-imports: $(MADE)/extra-dev package-tree
 	cd $(PACKAGE_TREE) && $(CURDIR)/$(VENV)/bin/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 
 # Allowed: type aliases, which the stub alone has, and pybind11's metaclass; members of classes are compared.
-types: $(MADE)/torch $(MADE)/extra-dev package-tree  ## mypy strict on dctload and dctload.models, and the stub against the module
+types: $(MADE)/torch $(MADE)/extra-dev package-tree  ## mypy strict on dctload, and the stub against the module
 	cd $(PACKAGE_TREE) && $(CURDIR)/$(PY) -m mypy --config-file $(CURDIR)/pyproject.toml -p dctload
 	@sed -nE 's/^([A-Za-z]+): TypeAlias.*|^class ([A-Za-z]+).*/dctload._core.\1\2/p' dctload/_core.pyi > build/stub-allowlist
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml --allowlist build/stub-allowlist --ignore-unused-allowlist dctload._core
@@ -182,7 +182,7 @@ asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests 
 	@test -e "$(firstword $(ASAN_RUNTIME))" || { echo "make: libasan.so is missing (Debian, Ubuntu: it comes with g++; Fedora: dnf install libasan libubsan)" >&2; exit 1; }
 	@$(MAKE) --no-print-directory test-cpp SANITIZE=address,undefined
 	@mkdir -p $(ASAN) && rm -rf $(ASAN)/dctload/*.py $(ASAN)/tests && ln -sfn ../../shared build/shared
-	@cp -Rp setup.py pyproject.toml README.md csrc dctload models tests benchmarks docs $(ASAN)/ && rm -f $(ASAN)/dctload/*.so
+	@cp -Rp setup.py pyproject.toml README.md csrc dctload tests benchmarks docs $(ASAN)/ && rm -f $(ASAN)/dctload/*.so
 	@cd $(ASAN) && DCTLOAD_SANITIZE=address,undefined $(SETUP) $(CURDIR)/$(PY) -W ignore setup.py --quiet build_ext --inplace
 	cd $(ASAN) && LD_PRELOAD="$(ASAN_RUNTIME)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  $(CURDIR)/$(PY) -m pytest $(ASAN_TESTS) -q -m "not slow and not no_sanitizer" -p no:cacheprovider --capture=sys

@@ -66,12 +66,7 @@ core = Pybind11Extension(
 
 with ParallelCompile("DCTLOAD_BUILD_JOBS", max=os.cpu_count() or 1, needs_recompile=needs_recompile):
     setup(
-        packages=[
-            *find_packages(include=["dctload", "dctload.*"]),
-            "dctload.models",
-            *(f"dctload.models.{name}" for name in find_packages("models")),
-        ],
-        package_dir={"dctload": "dctload", "dctload.models": "models"},
+        packages=find_packages(include=["dctload", "dctload.*"]),
         package_data={"": ["py.typed", "*.pyi", "presets/*.json"]},
         ext_modules=[core],
         cmdclass={"build_ext": BuildExt},

@@ -61,6 +61,7 @@ def unpacked_values(packed: Tensor, facts: BatchFacts, backend: str = "auto") ->
     backend = chosen_backend(backend, packed.device)
     if backend == "native":
         out = torch.empty(facts.num_values, dtype=torch.int16)
+        # One a call: starting its threads costs some 25 us, and nothing is kept that a fork could see half-made.
         _core.Unpacker(0).unpack(packed.numpy(), False, out.numpy())
         return out
     if backend == "triton":
