@@ -112,9 +112,9 @@ $(TEST_PROGRAMS): $(BUILD)/tests/%: csrc/tests/%.cc $(CORE_OBJECTS) $(OPS_OBJECT
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) -MMD -MP $< $(OPS_OBJECTS) $(CORE_OBJECTS) -o $@
 
-$(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: csrc/fuzz/%.cc $(CORE_OBJECTS)
+$(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: csrc/fuzz/%.cc $(CORE_OBJECTS) $(OPS_OBJECTS)
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) -fsanitize=fuzzer -MMD -MP $< $(CORE_OBJECTS) -o $@
+	$(CXX) $(CPPFLAGS_CORE) $(CXXFLAGS_CORE) -fsanitize=fuzzer -MMD -MP $< $(OPS_OBJECTS) $(CORE_OBJECTS) -o $@
 
 .PHONY: cpp-programs fuzz-programs
 cpp-programs: $(TEST_PROGRAMS)

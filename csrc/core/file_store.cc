@@ -62,7 +62,7 @@ void PiecePool::give(Piece piece) noexcept {
   try {
     free_.push_back(std::move(piece));
     bytes_ += capacity;
-  } catch (const std::bad_alloc&) {  // then it is not kept
+  } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): then it is not kept
   }
 }
 
