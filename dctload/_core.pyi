@@ -62,6 +62,7 @@ def decode(
 ) -> tuple[Result, DecodedImage | None]: ...
 
 class OpenBatch:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # TypeError: BatchExtractor.open makes it
     # int64 [10, B]: code, width, height, orientation, process, color, num_components, detail, offset, file bytes;
     # int64 [2, B, 4]: h, v
     def headers(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
