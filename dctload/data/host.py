@@ -165,7 +165,8 @@ class HostStage:
         def out(nbytes: int) -> Buffer:
             assert memory is not None
             held.append(memory(nbytes))
-            return held[0].numpy()
+            view: Buffer = held[0].numpy()
+            return view
 
         places = np.array([place for place in range(len(opened)) if place not in bad], np.int64)
         headers = opened.headers[places] if bad else opened.headers

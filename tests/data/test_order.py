@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytest.importorskip("torch", reason="dctload.data needs torch")
+
 from dctload.data.order import EpochOrder, EpochPlan, permutation, replacements
 
 lengths = st.integers(0, 90)
