@@ -131,9 +131,9 @@ class DeviceStage:
 def collated_targets(values: Sequence[Any]) -> Any:
     """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest."""
     if all(isinstance(v, (int, np.integer)) for v in values):
-        return torch.tensor([int(v) for v in values], dtype=torch.int64)
+        return torch.from_numpy(np.array(values, np.int64))
     if all(isinstance(v, (float, np.floating)) for v in values):
-        return torch.tensor([float(v) for v in values])
+        return torch.from_numpy(np.array(values, np.float32))
     from torch.utils.data import default_collate
 
     return default_collate(list(values))

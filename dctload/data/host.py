@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dctload.sources import Source
     from dctload.transforms.plan import Plan
 
-_WITHOUT_YCBCR = [COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")]
+_WITHOUT_YCBCR = {COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")}
 _COLOR_SPACE = next(number for number, row in enumerate(CODES) if row[0] == "color_space")
 _MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
 
@@ -205,11 +205,10 @@ class HostStage:
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""
         errors = opened.errors if opened.headers.code.any() else {}
-        odd = np.isin(opened.headers.color, _WITHOUT_YCBCR) & (opened.headers.code == 0)
-        for place in np.flatnonzero(odd).tolist():
-            errors[place] = error_from_code(
-                _COLOR_SPACE, offset=0, detail=int(opened.headers.color[place]), source=self._source.name(int(indices[place]))
-            )
+        for place, color in enumerate(opened.headers.color.tolist()):
+            if color not in _WITHOUT_YCBCR or place in errors:
+                continue
+            errors[place] = error_from_code(_COLOR_SPACE, offset=0, detail=color, source=self._source.name(int(indices[place])))
         return errors
 
     # ----------------------------------------------------------------------------------------- batches with bad files

@@ -156,13 +156,13 @@ class BatchFacts:
         Args:
             batch: uint8 `[nbytes]` in host memory.
         """
-        header = _rows(batch, np.zeros(1, np.int64), _core.HEADER_BYTES, _core.BATCH_FIELDS)
+        header = _rows(batch, np.zeros(1, np.int64), _BATCH)
         num_images, num_components = int(header["images"][0]), int(header["components"][0])
         at = _core.HEADER_BYTES + _core.ENTRY_BYTES * np.arange(num_images + num_components, dtype=np.int64)
-        entries = _rows(batch, at[:num_images], _core.ENTRY_BYTES, _core.IMAGE_ENTRY_FIELDS)
-        places = _rows(batch, at[num_images:], _core.ENTRY_BYTES, _core.COMPONENT_ENTRY_FIELDS)
+        entries = _rows(batch, at[:num_images], _IMAGE_ENTRY)
+        places = _rows(batch, at[num_images:], _COMPONENT_ENTRY)
         records = _whole(entries["record_offset"])
-        images = _images(_rows(batch, records, _core.HEADER_BYTES, _core.RECORD_FIELDS), records, entries)
+        images = _images(_rows(batch, records, _RECORD), records, entries)
         return cls(images, _components(batch, images, places))
 
     @property
@@ -209,18 +209,22 @@ class BatchFacts:
         return range(first, first + int(self.images.num_components[image]))
 
 
-def _rows(batch: Bytes, offsets: Int, nbytes: int, fields: Mapping[str, tuple[int, str]]) -> NDArray[Any]:
-    """Structs of `nbytes` at multiples of 16, as one structured array."""
-    layout = np.dtype(
-        {
-            "names": list(fields),
-            "formats": [kind for _, kind in fields.values()],
-            "offsets": [at for at, _ in fields.values()],
-            "itemsize": nbytes,
-        }
-    )
-    units = batch.reshape(-1, _core.ALIGN)[(offsets // _core.ALIGN)[:, None] + np.arange(nbytes // _core.ALIGN)]
-    rows: NDArray[Any] = np.ascontiguousarray(units).reshape(len(offsets), nbytes).view(layout)[:, 0]
+def _layout(nbytes: int, fields: Mapping[str, tuple[int, str]]) -> np.dtype[Any]:
+    names, kinds, offsets = list(fields), [kind for _, kind in fields.values()], [at for at, _ in fields.values()]
+    return np.dtype({"names": names, "formats": kinds, "offsets": offsets, "itemsize": nbytes})
+
+
+_BATCH = _layout(_core.HEADER_BYTES, _core.BATCH_FIELDS)
+_IMAGE_ENTRY = _layout(_core.ENTRY_BYTES, _core.IMAGE_ENTRY_FIELDS)
+_COMPONENT_ENTRY = _layout(_core.ENTRY_BYTES, _core.COMPONENT_ENTRY_FIELDS)
+_RECORD = _layout(_core.HEADER_BYTES, _core.RECORD_FIELDS)
+_COMPONENT = _layout(_core.COMPONENT_BYTES, _core.COMPONENT_FIELDS)
+
+
+def _rows(batch: Bytes, offsets: Int, layout: np.dtype[Any]) -> NDArray[Any]:
+    """Structs at multiples of 16, as one structured array."""
+    units = batch.reshape(-1, _core.ALIGN)[(offsets // _core.ALIGN)[:, None] + np.arange(layout.itemsize // _core.ALIGN)]
+    rows: NDArray[Any] = np.ascontiguousarray(units).reshape(len(offsets), layout.itemsize).view(layout)[:, 0]
     return rows
 
 
@@ -254,7 +258,7 @@ def _images(records: NDArray[Any], offsets: Int, entries: NDArray[Any]) -> Image
 
 def _components(batch: Bytes, images: ImageFacts, places: NDArray[Any]) -> ComponentFacts:
     at = _whole(places["record_offset16"]) * _core.ALIGN
-    rows = _rows(batch, at, _core.COMPONENT_BYTES, _core.COMPONENT_FIELDS)
+    rows = _rows(batch, at, _COMPONENT)
     image = np.repeat(np.arange(len(images)), images.num_components)
     record = images.record[image]
     return ComponentFacts(
