@@ -19,7 +19,7 @@ MODULE = "benchmarks.loader"
 ROUNDS, QUICK_ROUNDS = 7, 3
 QUICK_FILES = 24
 BATCH, QUICK_BATCH = 32, 16
-BATCHES_A_CORE, QUICK_BATCHES_A_CORE = 8, 4  # the same number for every worker process, so that none ends early
+BATCHES_A_CORE, QUICK_BATCHES_A_CORE = 24, 4  # the same number for every worker process, so that none ends early
 SEED = 12345
 EXAMPLES = """examples:
   python -m benchmarks.loader --quick                        a few embedded photographs, ours beside Pillow, half a minute
