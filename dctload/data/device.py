@@ -25,13 +25,13 @@ class PinnedRing:
 
     def __init__(self) -> None:
         self._free: list[Tensor] = []
-        self._copying: list[tuple[torch.cuda.Event, Tensor]] = []
+        self._copying: list[tuple[Any, Tensor]] = []
         self._lock = threading.Lock()
 
     def take(self, nbytes: int) -> Tensor:
         """A buffer of at least so many bytes."""
         with self._lock:
-            while self._copying and self._copying[0][0].query():  # type: ignore[no-untyped-call]
+            while self._copying and self._copying[0][0].query():
                 self._free.append(self._copying.pop(0)[1])
             self._free.sort(key=Tensor.numel)
             for place, buffer in enumerate(self._free):
@@ -42,8 +42,8 @@ class PinnedRing:
         size = -(-int(nbytes * _GROWTH) // _GRAIN) * _GRAIN
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
-    def give_back(self, buffer: Tensor, event: torch.cuda.Event) -> None:
-        """A buffer that is free once the copy before `event` is done."""
+    def give_back(self, buffer: Tensor, event: Any) -> None:
+        """A buffer that is free once the copy before a CUDA event is done."""
         with self._lock:
             self._copying.append((event, buffer))
 
@@ -86,15 +86,26 @@ class DeviceStage:
         self.ring = PinnedRing() if cuda else None
         self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]
         self._resampler = None if cuda else _core.Resampler(num_threads)
+        self._clocks: list[list[Any]] = []  # CUDA events by batch: begin, copied, done
+        self._lock = threading.Lock()
 
     def deliver(self, prepared: Prepared, targets: Any) -> Delivered:
         """The batch on the device. With CUDA this returns before the work is done."""
         if self._stream is None:
-            with self._statistics.timed("device"):
-                return self._deliver(prepared, targets)
-        with torch.cuda.stream(self._stream), self._statistics.timed("device"):
-            delivered = self._deliver(prepared, targets)
-            delivered.event = self._stream.record_event()
+            with self._lock, self._statistics.timed("device"):  # the resampler serves one call at a time
+                return self._made(self._packed(prepared), prepared, targets)
+        with self._lock, torch.cuda.stream(self._stream):
+            self._look_at_clocks()
+            clocks = [torch.cuda.Event(enable_timing=True) for _ in range(3)]  # type: ignore[no-untyped-call]
+            clocks[0].record(self._stream)
+            batch = self._packed(prepared).to(self.device, non_blocking=True)
+            clocks[1].record(self._stream)
+            if self.ring is not None and prepared.buffer is not None:
+                self.ring.give_back(prepared.buffer, clocks[1])
+            delivered = self._made(batch, prepared, targets)
+            clocks[2].record(self._stream)
+            self._clocks.append(clocks)
+            delivered.event = clocks[2]
         return delivered
 
     def hand_over(self, delivered: Delivered) -> Delivered:
@@ -106,8 +117,11 @@ class DeviceStage:
                 tensor.record_stream(current)
         return delivered
 
-    def _deliver(self, prepared: Prepared, targets: Any) -> Delivered:
-        batch = self._copied(prepared)
+    def _packed(self, prepared: Prepared) -> DCTBatch:
+        self._statistics.count(bytes_sent=prepared.packed.nbytes)
+        return unpack(prepared.packed, channels=self._settings.channels, checked=True)
+
+    def _made(self, batch: DCTBatch, prepared: Prepared, targets: Any) -> Delivered:
         if isinstance(targets, Tensor):
             targets = targets.to(self.device, non_blocking=True)
         compose = self._settings.compose
@@ -117,15 +131,12 @@ class DeviceStage:
         x, targets = compose.apply(batch, prepared.plan, targets, channels=self._settings.selection, resampler=self._resampler)
         return Delivered(x.to(dtype=self._dtype, memory_format=self._memory_format), targets, prepared)
 
-    def _copied(self, prepared: Prepared) -> DCTBatch:
-        self._statistics.count(bytes_sent=prepared.packed.nbytes)
-        batch = unpack(prepared.packed, channels=self._settings.channels, checked=True)
-        if self.ring is None or self._stream is None:
-            return batch
-        moved = batch.to(self.device, non_blocking=True)
-        if prepared.buffer is not None:
-            self.ring.give_back(prepared.buffer, self._stream.record_event())
-        return moved
+    def _look_at_clocks(self) -> None:
+        """Adds up the times of batches that the device is done with, without waiting for it."""
+        while self._clocks and self._clocks[0][2].query():
+            start, copied, done = self._clocks.pop(0)
+            self._statistics.add("copying", start.elapsed_time(copied) / 1e3)
+            self._statistics.add("device", copied.elapsed_time(done) / 1e3)
 
 
 def collated_targets(values: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload._core import CODES
+from dctload._core import CODES, aligned_empty
 from dctload.channels import ChannelSelection
 from dctload.data.order import replacements
 from dctload.data.statistics import LoaderStatistics
@@ -161,9 +162,15 @@ class HostStage:
         """All images that can be decoded, as one packed batch."""
         settings, bad = self._settings, self._errors(opened, indices)
         held: list[Tensor] = []
+        began = 0.0
 
-        def out(nbytes: int) -> Buffer:
-            assert memory is not None
+        def out(nbytes: int) -> Buffer:  # asked for between decoding and packing
+            nonlocal began
+            now = time.perf_counter()
+            self._statistics.add("decoding", now - began)
+            began = now
+            if memory is None or bad:
+                return aligned_empty(nbytes)
             held.append(memory(nbytes))
             view: Buffer = held[0].numpy()
             return view
@@ -179,17 +186,18 @@ class HostStage:
             with self._statistics.timed("planning"):
                 boxes[places], masks[places] = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
             self._warn_once(plan, headers, masks[places])
-        with self._statistics.timed("decoding"):
-            packed = opened.extract(
-                masks,
-                boxes,
-                places=places,
-                on_error="mark",
-                truncated=settings.truncated,
-                out=None if memory is None or bad else out,
-                channels=settings.channels,
-                extractor=self._decoder,
-            )
+        began = time.perf_counter()
+        packed = opened.extract(
+            masks,
+            boxes,
+            places=places,
+            on_error="mark",
+            truncated=settings.truncated,
+            out=out,
+            channels=settings.channels,
+            extractor=self._decoder,
+        )
+        self._statistics.add("packing", time.perf_counter() - began)
         if packed.failed:
             bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}
         return _Tried(packed, places, plan, bad, held[0] if held else None)

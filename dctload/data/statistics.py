@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 STAGES = {
     "reading": "files into memory, headers",
     "planning": "random numbers, regions, frequencies",
-    "decoding": "Huffman decoding and packing",
+    "decoding": "Huffman decoding, and packing each image",
+    "packing": "images put together to one batch, with checksums",
     "waiting_for_consumer": "decoded batches ready, nobody takes them",
-    "device": "copy, unpacking and transforms (on CUDA: queueing them)",
+    "copying": "the batch to the device, by its own clock",
+    "device": "unpacking and transforms, by the device's clock",
     "waiting_for_data": "the consumer waits for a batch",
 }
 
@@ -43,9 +45,12 @@ class LoaderStatistics:
         try:
             yield
         finally:
-            passed = time.perf_counter() - start
-            with self._lock:
-                self._seconds[stage] += passed
+            self.add(stage, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Adds time that was measured elsewhere."""
+        with self._lock:
+            self._seconds[stage] += seconds
 
     def count(self, **more: int) -> None:
         """Adds to the counts."""

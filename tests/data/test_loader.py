@@ -153,7 +153,8 @@ def test_stats_say_where_the_time_went() -> None:
     stats = loader.stats()
     assert stats["samples"] == 12 and stats["batches"] == 3
     assert stats["bytes_read"] == pytest.approx(sum(len(data) for data, _ in pairs(12)) / 12)
-    assert stats["bytes_sent"] > 0 and all(stats[name] > 0 for name in ("reading", "planning", "decoding", "device"))
+    assert stats["bytes_sent"] > 0 and all(stats[name] > 0 for name in ("reading", "planning", "decoding", "packing", "device"))
+    assert stats["copying"] == 0  # on the CPU nothing is
 
 
 def test_a_live_view_shows_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
