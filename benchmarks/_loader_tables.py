@@ -62,6 +62,13 @@ def unpack_table(content: dict[str, Any]) -> str:
     return "\n".join([*lines, "", str(content["target"])])
 
 
+def registers_table(content: dict[str, Any]) -> str:
+    """What each kernel needs of a GPU."""
+    keys = ("warps", "registers", "spilled_bytes", "shared_bytes")
+    lines = ["| kernel | warps | registers a thread | spilled bytes | shared bytes |", "|---|--:|--:|--:|--:|"]
+    return "\n".join([*lines, *(_line(row["name"], *(str(row[key]) for key in keys)) for row in content["rows"])])
+
+
 def training_table(content: dict[str, Any]) -> str:
     """One row an output: accuracy on held-out files, the mean and the lowest of the seeds."""
     lines = ["| a small CNN on | parameters | seeds | mean accuracy | lowest | s an epoch |", "|---|--:|--:|--:|--:|--:|"]

@@ -157,8 +157,8 @@ def _references(content: dict[str, Any]) -> dict[str, str]:
 def _source(content: dict[str, Any]) -> str:
     machine, data = content["machine"], content["data"]
     where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
-    files = f"{data['count']} files, {data['bytes'] / 1e6:.1f} MB"
-    return f"`{content['command']}` ({data['name']}: {files}), {where}, {content['date']}, commit {content['commit']}"
+    files = f": {data['count']} files, {data['bytes'] / 1e6:.1f} MB" if data["count"] else ""
+    return f"`{content['command']}` ({data['name']}{files}), {where}, {content['date']}, commit {content['commit']}"
 
 
 def _line(*cells: str) -> str:
@@ -175,6 +175,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "targets": _loader_tables.targets_table,
     "transforms": _loader_tables.transforms_table,
     "unpack": _loader_tables.unpack_table,
+    "registers": _loader_tables.registers_table,
     "training": _loader_tables.training_table,
 }
 
