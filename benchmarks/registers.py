@@ -71,9 +71,8 @@ def _kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, Any], int]]:
         types = _types({**pointers, "out": out, **dense}, numbers)
         made[name] = (unpacking._unpack_kernel, types, constants, launch.warps)
     stored = {"facts": "i64", "operator": "f32", "first": "i32"}
-    first = _types(
-        {"values": "i16", "ranks": "i32", "steps": "f32", "coarse": "f32", "rows_out": "f32", **stored}, ("columns", "taps")
-    )
+    coefficients = {"values": "i16", "ranks": "i32", "steps": "f32", "coarse": "f32", "rows_out": "f32"}
+    first = _types({**coefficients, **stored}, ("columns", "taps"))
     places = ("columns", "taps", "height", "width", "stride_place", "stride_channel", "stride_row", "stride_col")
     floats = ("rows_in", "fill", "ones_y", "inside_y", "ones_x", "inside_x", "off", "gain")
     second = _types({"channel_of": "i32", "out": "f16", **dict.fromkeys(floats, "f32"), **stored}, places)
