@@ -174,7 +174,7 @@ types: $(MADE)/torch $(MADE)/extra-dev package-tree  ## mypy strict on dctload, 
 
 # Python runs in a copy of the sources: the extension lies beside the Python files, and the clone keeps its own.
 ASAN := build/asan
-ASAN_TESTS ?= tests/core tests/ops tests/data
+ASAN_TESTS ?= tests
 ASAN_RUNTIME = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
 
 asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
