@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dctload.ops.color import RGB_TO_YCBCR, YCBCR_TO_RGB
 from dctload.transforms.base import Transform, low_and_high, probability
-from dctload.transforms.picture import RGB_FROM_YCBCR, YCBCR_FROM_RGB
 
 if TYPE_CHECKING:
     from dctload.transforms.draws import Draws
@@ -59,9 +59,9 @@ def inversion(which: NDArray[np.bool_]) -> Change:
 
 def rgb_map(matrix: Float) -> Change:
     """Any linear map of RGB, `[B, 3, 3]`, offsets of RGB included by `matrix @ 128 - 128`."""
-    inside = YCBCR_FROM_RGB @ matrix @ RGB_FROM_YCBCR
+    inside = RGB_TO_YCBCR @ matrix @ YCBCR_TO_RGB
     shift = matrix.sum(axis=2) * 128 - 128
-    return inside, shift @ YCBCR_FROM_RGB.T, None
+    return inside, shift @ RGB_TO_YCBCR.T, None
 
 
 class ColorJitter(Transform):
@@ -156,7 +156,7 @@ class PCALighting(Transform):
     def apply(self, picture: Picture, draws: Draws) -> None:
         shift = 255 * (draws.normal(3) * self.std * self._VALUES) @ self._VECTORS.T  # RGB
         unchanged = np.broadcast_to(np.eye(3), (len(draws), 3, 3))
-        picture.linear(unchanged, shift @ YCBCR_FROM_RGB.T)
+        picture.linear(unchanged, shift @ RGB_TO_YCBCR.T)
 
 
 def mixture(changes: Sequence[Change], choice: NDArray[np.int64]) -> Change:

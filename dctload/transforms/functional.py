@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dctload.channels import ChannelSelection
+from dctload.ops.color import RGB_TO_YCBCR
 from dctload.transforms import color
 from dctload.transforms.base import Transform, height_and_width
 from dctload.transforms.blocks import sharpen
 from dctload.transforms.draws import Draws
 from dctload.transforms.noise import Requantize, add_noise, scale_frequencies
-from dctload.transforms.picture import YCBCR_FROM_RGB
 from dctload.transforms.plan import Plan
 from dctload.transforms.spatial import CenterCrop, GaussianBlur, Pad, Resize
 from dctload.transforms.view import View
@@ -208,7 +208,7 @@ def lighting(x: Tensor, shift: ArrayLike, channels: Channels) -> Tensor:
     """R, G and B (`[3]`, or `[B, 3]`; levels of 0..255) added to every pixel."""
     picture = _picture(x, channels)
     rgb = np.broadcast_to(np.asarray(shift, np.float64), (len(x), 3))
-    picture.linear(np.broadcast_to(np.eye(3), (len(x), 3, 3)), rgb @ YCBCR_FROM_RGB.T)
+    picture.linear(np.broadcast_to(np.eye(3), (len(x), 3, 3)), rgb @ RGB_TO_YCBCR.T)
     return picture.tensor
 
 

@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dctload.channels import ChannelSelection
+from dctload.ops.color import YCBCR_TO_RGB
 
 Float = NDArray[np.float64]
 
 # Resamples; scale and bias `[B, C]` are multiplied and added on the way, None for 1 and 0.
 Make = Callable[[Tensor | None, Tensor | None], Tensor]
-
-# JFIF, with the level shift of 128 taken off all three.
-RGB_FROM_YCBCR = np.array([[1.0, 0.0, 1.402], [1.0, -0.344136, -0.714136], [1.0, 1.772, 0.0]])
-YCBCR_FROM_RGB = np.linalg.inv(RGB_FROM_YCBCR)
 
 
 class Picture:
@@ -158,7 +155,7 @@ class Picture:
     def _to_rgb(self) -> None:
         """Pixels in 0..1; the one place where they are clamped, when the changes are made."""
         every = (self.count, 3, 3)
-        self.linear(np.broadcast_to(RGB_FROM_YCBCR / 255, every), np.full(every[:2], 128 / 255))
+        self.linear(np.broadcast_to(YCBCR_TO_RGB / 255, every), np.full(every[:2], 128 / 255))
         self.is_rgb = self._clamps = True
 
     def _materialized(self) -> Tensor:
