@@ -181,11 +181,11 @@ asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests 
 	@case "$$($(CXX) --version)" in *clang*) echo "make: the recipe is gcc's: make asan CXX=g++" >&2; exit 1;; esac
 	@test -e "$(firstword $(ASAN_RUNTIME))" || { echo "make: libasan.so is missing (Debian, Ubuntu: it comes with g++; Fedora: dnf install libasan libubsan)" >&2; exit 1; }
 	@$(MAKE) --no-print-directory test-cpp SANITIZE=address,undefined
-	@mkdir -p $(ASAN) && rm -rf $(ASAN)/dctload/*.py $(ASAN)/tests && ln -sfn ../../shared build/shared
-	@cp -Rp setup.py pyproject.toml README.md csrc dctload tests benchmarks docs $(ASAN)/ && rm -f $(ASAN)/dctload/*.so
+	@mkdir -p $(ASAN) && rm -rf $(ASAN)/dctload $(ASAN)/tests && ln -sfn ../../shared build/shared
+	@cp -Rp $(filter-out build dist,$(wildcard *)) $(ASAN)/ && rm -f $(ASAN)/dctload/*.so
 	@cd $(ASAN) && DCTLOAD_SANITIZE=address,undefined $(SETUP) $(CURDIR)/$(PY) -W ignore setup.py --quiet build_ext --inplace
 	cd $(ASAN) && LD_PRELOAD="$(ASAN_RUNTIME)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
-	  $(CURDIR)/$(PY) -m pytest $(ASAN_TESTS) -q -m "not slow and not no_sanitizer" -p no:cacheprovider --capture=sys
+	  $(CURDIR)/$(PY) -m pytest $(ASAN_TESTS) -q -n $(JOBS) -m "not slow and not no_sanitizer" -p no:cacheprovider --capture=sys
 
 TSAN_TESTS ?= $(filter batch_test unpack_ops_test resample_test,$(CPP_TESTS))
 tsan: $(MADE)/venv  ## the C++ tests of what has threads under ThreadSanitizer
