@@ -141,7 +141,7 @@ def _check_size(width: int, height: int, limits: Limits, name: str | None, index
 def _pixels(image: Image) -> NDArray[np.uint8] | NDArray[np.float32]:
     """uint8 `[height, width, 3]`, or `[height, width]` of a gray image: uint8, or float32 0..255 where it has 16 bits."""
     mode = image.mode
-    if mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):
+    if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
         wide = np.clip(np.asarray(image, dtype=np.int32), 0, 65535)
         return np.divide(wide, 257, dtype=np.float32)
     return np.asarray(image.convert("L" if mode in _GRAY_MODES else "RGB"))

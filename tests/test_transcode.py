@@ -110,10 +110,11 @@ def test_gray_images_have_one_component(kind: str) -> None:
     assert_pixels(record, np.asarray(Image.open(io.BytesIO(GRAY_FILES[kind])).convert("L")))
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bits_are_scaled_not_clipped(kind: str) -> None:
     wide = picture(channels=1)[..., 0].astype(np.uint16) * 257
     wide[:8] += 100
-    assert_pixels(transcode(saved(Image.fromarray(wide), "PNG")), wide / 257)
+    assert_pixels(transcode(saved(Image.fromarray(wide), kind)), wide / 257)
 
 
 @needs_real_files

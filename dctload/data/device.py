@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,7 @@ class Delivered:
 
     def tensors(self) -> list[Tensor]:
         """Tensors that were made on the side stream."""
-        x = self.x.packed if isinstance(self.x, DCTBatch) else self.x
-        return [t for t in (x, self.targets) if isinstance(t, Tensor)]
+        return [self.x.packed if isinstance(self.x, DCTBatch) else self.x, *tensors(self.targets)]
 
 
 class DeviceStage:
@@ -118,12 +117,11 @@ class DeviceStage:
         return delivered
 
     def _packed(self, prepared: Prepared) -> DCTBatch:
-        self._statistics.count(bytes_sent=prepared.packed.nbytes)
+        self._statistics.add("bytes_sent", prepared.packed.nbytes)
         return unpack(prepared.packed, channels=self._settings.channels, checked=True)
 
     def _made(self, batch: DCTBatch, prepared: Prepared, targets: Any) -> Delivered:
-        if isinstance(targets, Tensor):
-            targets = targets.to(self.device, non_blocking=True)
+        targets = moved(targets, self.device)
         compose = self._settings.compose
         if prepared.plan is None or compose is None:
             batch.targets = targets
@@ -143,8 +141,29 @@ def collated_targets(values: Sequence[Any]) -> Any:
     """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest."""
     if all(isinstance(v, (int, np.integer)) for v in values):
         return torch.from_numpy(np.array(values, np.int64))
-    if all(isinstance(v, (float, np.floating)) for v in values):
+    if all(isinstance(v, (int, float, np.integer, np.floating)) for v in values):
         return torch.from_numpy(np.array(values, np.float32))
     from torch.utils.data import default_collate
 
     return default_collate(list(values))
+
+
+def moved(targets: Any, device: torch.device) -> Any:
+    """Collated targets with every tensor in them on a device."""
+    if isinstance(targets, Tensor):
+        return targets.to(device, non_blocking=True)
+    if isinstance(targets, Mapping):
+        return {name: moved(value, device) for name, value in targets.items()}
+    if isinstance(targets, (list, tuple)):
+        parts = [moved(value, device) for value in targets]
+        return type(targets)(*parts) if hasattr(targets, "_fields") else type(targets)(parts)
+    return targets
+
+
+def tensors(targets: Any) -> Iterator[Tensor]:
+    """All tensors in collated targets."""
+    if isinstance(targets, Tensor):
+        yield targets
+    elif isinstance(targets, (Mapping, list, tuple)):
+        for value in targets.values() if isinstance(targets, Mapping) else targets:
+            yield from tensors(value)

@@ -117,7 +117,7 @@ class HostStage:
         """Files and headers of these samples. May be called by another thread than `prepare`, for a batch that comes later."""
         with self._statistics.timed("reading"):
             opened = self._reader.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
-        self._statistics.count(bytes_read=opened.nbytes)
+        self._statistics.add("bytes_read", opened.nbytes)
         return opened
 
     def prepare(
@@ -132,7 +132,7 @@ class HostStage:
             memory: Gives a uint8 tensor of at least so many bytes for the packed batch; None: fresh memory.
 
         Raises:
-            JPEGError: A sample cannot be decoded, and errors are raised. OSError where its file cannot be opened.
+            JPEGError: A sample cannot be opened or decoded, and errors are raised; or no replacement is left.
         """
         with opened:
             tried = self._decode(opened, indices, indices, epoch, memory)
@@ -246,6 +246,8 @@ class HostStage:
                 return
             except JPEGError as second:
                 error = second
+        if error.source is None:  # its words name a place in the batch, of which nobody knows
+            error.args = (str(error).replace(f"image {error.index}: ", f"{name}: ", 1),)
         error.source, error.index = name, slot.index
         if settings.on_error == "raise":
             raise error

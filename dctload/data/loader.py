@@ -14,7 +14,8 @@ import torch
 from dctload.channels import ChannelSelection
 from dctload.data.device import DeviceStage
 from dctload.data.host import HostStage, Settings
-from dctload.data.order import EpochOrder
+from dctload.data.model_input import channels_of, evaluation_transform
+from dctload.data.order import EpochOrder, EpochPlan
 from dctload.data.run import Run
 from dctload.data.statistics import LoaderStatistics
 from dctload.errors import JPEGError
@@ -26,7 +27,9 @@ from dctload.transforms.compose import Compose, checked_output
 if TYPE_CHECKING:
     from rich.live import Live
 
+_DEVICES = ("cpu", "cuda")
 _FIELDS = ("path", "index")
+_PREFETCHED = 2
 _INSTEAD = {
     "collate_fn": "batches are made on the device; change them with transform= or in the loop",
     "worker_init_fn": "workers are threads of one process and draw nothing; seed= decides all random numbers",
@@ -47,15 +50,16 @@ class DCTLoader:
         batch_size: Samples a batch.
         shuffle: A new order each epoch.
         channels: Of the output, `"24s"`, ...; see `ChannelSelection`.
-        transform: A `Compose`, or one step, or a list of them. None: the loader yields `(DCTBatch, targets)`.
+        transform: A `Compose`, or one step, or a list of them. None: of `cfg`; without one the loader yields
+            `(DCTBatch, targets)`.
         output: `"dct"`: x is float `[B, C, rows, cols]`; `"rgb"`: `[B, 3, H, W]`, in 0..1 before `Normalize`.
-        device: Where x and the targets are to be.
+        device: Where x and the targets are to be: the CPU, or a CUDA device.
         num_workers: Threads that decode; None: one a core that this process may use; 0: all work is done when a batch is asked
             for, in the caller's thread.
         drop_last: Leave out a last batch that is not full.
         sampler: Sample numbers in the order wanted.
         batch_sampler: Lists of sample numbers: the batches.
-        prefetch_factor: Batches prepared ahead.
+        prefetch_factor: Batches prepared ahead; None: 2.
         seed: Of the order and of all random numbers.
         rank: Of this process; None: of `torch.distributed` where that is initialised and no sampler is given (which is taken as
             this rank's own), else 0.
@@ -71,7 +75,9 @@ class DCTLoader:
         backend: `"native"`.
         truncated: `"error"`, or `"keep"`: what came of a cut file counts as the image.
         limits: Bounds on what is accepted.
-        cfg: A model's `cfg`: its channels, where `channels` is not given.
+        cfg: A model's `cfg`, an object or a mapping: `channels` are taken where those are not given, and where no transform is
+            given, the evaluation's is made of `input_size` and `normalization`: for 448 pixels `[Resize(512), CenterCrop(448),
+            Normalize(normalization)]`.
         dtype: Of x.
         memory_format: Of x.
         generator: A `torch.Generator`: its initial seed is taken as `seed`.
@@ -84,6 +90,12 @@ class DCTLoader:
 
     Attributes:
         classes: Names of the classes by target, or None.
+        device: As given.
+
+    Raises:
+        ValueError: An argument is out of range or contradicts another, `cfg` lacks what is taken from it, or the source is empty.
+        TypeError: The source is of no known kind, or torch's argument has no meaning here.
+        FileNotFoundError: The source does not exist.
 
     Example:
         >>> from dctload import DCTLoader, transforms as T
@@ -106,7 +118,7 @@ class DCTLoader:
         drop_last: bool = False,
         sampler: Any = None,
         batch_sampler: Any = None,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = _PREFETCHED,
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
@@ -145,10 +157,15 @@ class DCTLoader:
         for field in fields:
             _one_of("a field", field, _FIELDS)
         if channels is None:
-            channels = "24s" if cfg is None else cfg.channels
+            channels = "24s" if cfg is None else channels_of(cfg)
+        if transform is None and cfg is not None:
+            transform = evaluation_transform(cfg)
+        self.device = torch.device(device)
+        _one_of("device", self.device.type, _DEVICES)
         if not dtype.is_floating_point:
             raise ValueError(f"dtype is a floating-point type, not {dtype}")
-        if prefetch_factor < 1:
+        ahead = _PREFETCHED if prefetch_factor is None else operator.index(prefetch_factor)
+        if ahead < 1:
             raise ValueError(f"prefetch_factor is 1 or more, not {prefetch_factor}")
         workers = _cores() if num_workers is None else operator.index(num_workers)
         if workers < 0:
@@ -181,9 +198,8 @@ class DCTLoader:
             truncated,
             limits,
         )
-        self.device = torch.device(device)
         self._fields, self._target_transform = tuple(fields), target_transform
-        self._ahead = prefetch_factor if workers else 0
+        self._ahead = ahead if workers else 0
         self._statistics = LoaderStatistics()
         self._reports: dict[int, JPEGError] = {}
         threads = max(workers, 1)
@@ -197,6 +213,7 @@ class DCTLoader:
             num_threads=threads,
         )
         self._epoch, self._position = 0, 0  # of the next iteration
+        self._named = False  # whether set_epoch gave it
         self._iterations: weakref.WeakSet[_Iteration] = weakref.WeakSet()
         self._latest: _Progress | None = None
         self._closed = False
@@ -206,14 +223,21 @@ class DCTLoader:
         return len(self._order)
 
     def __iter__(self) -> Iterator[Any]:
-        """The next epoch's batches; after `load_state_dict`, what is left of its epoch."""
+        """The next epoch's batches; after `load_state_dict`, what is left of its epoch.
+
+        An epoch begins with its first batch: an iterator of which none is taken (Lightning makes such) leaves all as it was.
+        """
         if self._closed:
             raise RuntimeError("the loader is closed; make a new one")
-        iteration = _Iteration(self, self._epoch, self._position)
+        self._latest = None
+        iteration = _Iteration(self)
         self._iterations.add(iteration)
-        self._latest = iteration.progress
-        self._epoch, self._position = self._epoch + 1, 0
         return iteration
+
+    @property
+    def batch_sampler(self) -> LoaderBatches:
+        """This rank's sample numbers; Lightning says by `batch_sampler.sampler.set_epoch` which epoch it begins."""
+        return LoaderBatches(self)
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the next iteration this epoch: its order and its random numbers."""
@@ -221,10 +245,14 @@ class DCTLoader:
             raise ValueError(f"epoch is 0 or more, not {epoch}")
         if epoch != self._epoch:  # the position of a state that was loaded is one of its own epoch
             self._epoch, self._position = epoch, 0
-            self._latest = None
+        self._named = True
+        self._latest = None  # what an earlier iteration left is given up
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the latest iteration stands: which epoch, and how many samples of it were handed out, over all ranks."""
+        """Where the latest iteration stands: which epoch, and how many samples of it were handed out, over all ranks.
+
+        After its last batch, `set_epoch` or `load_state_dict`: where the next one begins.
+        """
         if self._latest is not None and not self._latest.finished:
             return self._order.state_dict(self._latest.epoch, self._latest.position)
         return self._order.state_dict(self._epoch, self._position)
@@ -232,10 +260,14 @@ class DCTLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Makes the next iteration go on where `state_dict` stood, on any number of ranks.
 
+        Where no batch of its epoch is left, that is the next epoch, unless `set_epoch` asks for the state's own: then the
+        iteration is empty.
+
         Raises:
             ValueError: The state is of another source, seed or order.
         """
         self._epoch, self._position = self._order.position_of(state)
+        self._named = False
         self._latest = None
 
     def stats(self) -> dict[str, Any]:
@@ -256,6 +288,18 @@ class DCTLoader:
         for iteration in list(self._iterations):
             iteration.close()
 
+    def _next_plan(self) -> EpochPlan:
+        """What the next iteration reads."""
+        plan = self._order.plan(self._epoch, self._position)
+        ended = self._position > 0 and not len(plan) and not self._named
+        return self._order.plan(self._epoch + 1) if ended else plan
+
+    def _begins(self, plan: EpochPlan) -> _Progress:
+        """Notes that this is being read now."""
+        self._epoch, self._position, self._named = plan.epoch + 1, 0, False
+        self._latest = _Progress(plan.epoch, plan.start)
+        return self._latest
+
     def __enter__(self) -> DCTLoader:
         return self
 
@@ -269,6 +313,28 @@ class DCTLoader:
         return f"DCTLoader({len(self._source)} samples, {len(self)} batches of {size}, {what}, on {self.device})"
 
 
+class LoaderBatches:
+    """The sample numbers of a loader's next iteration, by batch: what a torch `DataLoader` has as its `batch_sampler`."""
+
+    def __init__(self, loader: DCTLoader) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader._next_plan())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self._loader._next_plan())
+
+    @property
+    def sampler(self) -> LoaderBatches:
+        """What draws the order: the same."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """As `DCTLoader.set_epoch`."""
+        self._loader.set_epoch(epoch)
+
+
 @dataclass(eq=False)
 class _Progress:
     """How far an iteration has come; outlives it."""
@@ -279,15 +345,18 @@ class _Progress:
 
 
 class _Iteration:
-    """An epoch, or the rest of one, as an iterator."""
+    """An epoch, or the rest of one, as an iterator. It begins, and its threads start, when the first batch is asked for."""
 
-    def __init__(self, loader: DCTLoader, epoch: int, start: int) -> None:
-        self._plan = loader._order.plan(epoch, start)
-        self.progress = _Progress(epoch, start)
-        self._taken = 0
-        self._fields, self._source, self._statistics = loader._fields, loader._source, loader._statistics
-        self._run = Run(
-            self._plan,
+    def __init__(self, loader: DCTLoader) -> None:
+        self._loader, self._taken, self._closed = loader, 0, False
+        self._begun: tuple[EpochPlan, _Progress, Run] | None = None
+        self._stop: weakref.finalize[Any, _Iteration] | None = None
+
+    def _begin(self) -> tuple[EpochPlan, _Progress, Run]:
+        loader = self._loader
+        plan = loader._next_plan()
+        run = Run(
+            plan,
             loader._source,
             loader._host,
             loader._device_stage,
@@ -296,32 +365,46 @@ class _Iteration:
             loader._ahead,
         )
         # Also at interpreter exit, while the threads can still end.
-        self.close = weakref.finalize(self, self._run.stop)
+        self._stop = weakref.finalize(self, run.stop)
+        self._begun = plan, loader._begins(plan), run
+        return self._begun
+
+    def close(self) -> None:
+        """Ends it and its threads."""
+        self._closed = True
+        if self._stop is not None:
+            self._stop()
 
     def __iter__(self) -> _Iteration:
         return self
 
     def __len__(self) -> int:
         """Batches that are still to come."""
-        return len(self._plan) - self._taken
+        plan = self._loader._next_plan() if self._begun is None else self._begun[0]
+        return len(plan) - self._taken
 
     def __next__(self) -> Any:
+        if self._closed:
+            raise StopIteration
+        plan, progress, run = self._begun or self._begin()
         try:
-            delivered = self._run.take()
+            delivered = run.take()
         except BaseException:
             self.close()
             raise
         if delivered is None:
-            self.progress.finished = self._taken == len(self._plan)
+            progress.finished = self._taken == len(plan)
             self.close()
             raise StopIteration
         self._taken += 1
-        self.progress.position = self._plan.position_after(self._taken)
-        self._statistics.count(samples=len(delivered.prepared.indices), batches=1)
+        progress.position = plan.position_after(self._taken)
+        loader = self._loader
         indices = delivered.prepared.indices
-        names = [self._source.name(i) for i in indices.tolist()] if "path" in self._fields else []
+        loader._statistics.add("samples", len(indices))
+        loader._statistics.add("batches", 1)
+        names = [loader._source.name(i) for i in indices.tolist()] if "path" in loader._fields else []
         extra = {"path": names, "index": torch.from_numpy(indices.copy())}
-        return (delivered.x, delivered.targets, *(extra[name] for name in self._fields))
+        return (delivered.x, delivered.targets, *(extra[name] for name in loader._fields))
 
 
 def _one_of(what: str, value: Any, allowed: Sequence[Any]) -> None:

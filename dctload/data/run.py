@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from dctload.sources import Source
 
 
+class _Worker(threading.Thread):
+    """A thread of a run."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """An exception on its way to the consumer."""
@@ -46,13 +50,13 @@ class Run:
         self._plan, self._source, self._host, self._device = plan, source, host, device
         self._statistics, self._target_transform = statistics, target_transform
         self._next = 0
-        self._threads: list[threading.Thread] = []
+        self._threads: list[_Worker] = []
         self._opened: Handover[tuple[Indices, OpenImages] | Failure] = Handover(1)
         self._prepared: Handover[Prepared | Failure] = Handover(max(ahead - 1, 1))
         self._delivered: Handover[Delivered | Failure] = Handover(1)
         if ahead > 0:
             for work, name in ((self._read_all, "read"), (self._prepare_all, "decode"), (self._deliver_all, "device")):
-                thread = threading.Thread(target=work, name=f"dctload-{name}", daemon=True)
+                thread = _Worker(target=work, name=f"dctload-{name}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -76,11 +80,15 @@ class Run:
         return self._device.hand_over(delivered)
 
     def stop(self) -> None:
-        """Ends the threads; returns when they have ended."""
+        """Ends the threads, and returns when they have ended.
+
+        A collection of garbage can call this from a worker, of this run or of another one of the same loader. That worker may
+        hold a lock that these threads wait for, so there they are left to end by themselves.
+        """
         for queue in (self._opened, self._prepared, self._delivered):
             queue.close()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
+        if not isinstance(threading.current_thread(), _Worker):
+            for thread in self._threads:
                 thread.join()
 
     def _prepare(self, indices: Indices, opened: OpenImages) -> Prepared:

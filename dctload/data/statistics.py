@@ -24,53 +24,42 @@ STAGES = {
     "device": "unpacking and transforms, by the device's clock",
     "waiting_for_data": "the consumer waits for a batch",
 }
+_COUNTS = ("samples", "batches", "bytes_read", "bytes_sent")
 
 
 class LoaderStatistics:
     """Seconds by stage and counts, from several threads."""
 
     def __init__(self) -> None:
+        # Held for an addition and nothing else: what ends a run waits for its threads, and a collection of garbage can end a
+        # run wherever Python makes objects.
         self._lock = threading.Lock()
-        self._seconds = dict.fromkeys(STAGES, 0.0)
-        self._counts = {"samples": 0, "batches": 0, "bytes_read": 0, "bytes_sent": 0}
+        self._sums: dict[str, float] = {**dict.fromkeys(STAGES, 0.0), **dict.fromkeys(_COUNTS, 0)}
         self._began: float | None = None
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Adds the time that passes inside to a stage."""
         start = time.perf_counter()
-        with self._lock:
-            if self._began is None:
-                self._began = start
+        if self._began is None:
+            self._began = start
         try:
             yield
         finally:
             self.add(stage, time.perf_counter() - start)
 
-    def add(self, stage: str, seconds: float) -> None:
-        """Adds time that was measured elsewhere."""
+    def add(self, name: str, amount: float) -> None:
+        """Adds to a stage's seconds (time that was measured elsewhere), or to a count."""
         with self._lock:
-            self._seconds[stage] += seconds
-
-    def count(self, **more: int) -> None:
-        """Adds to the counts."""
-        with self._lock:
-            for name, number in more.items():
-                self._counts[name] += number
+            self._sums[name] += amount
 
     def as_dict(self) -> dict[str, Any]:
         """Seconds by stage; `samples`, `batches`; `bytes_read`, `bytes_sent` a sample; `seconds` passed, `images_per_second`."""
-        with self._lock:
-            samples, passed = self._counts["samples"], time.perf_counter() - (self._began or time.perf_counter())
-            each = {name: self._counts[name] / samples if samples else 0.0 for name in ("bytes_read", "bytes_sent")}
-            return {
-                **self._seconds,
-                "samples": samples,
-                "batches": self._counts["batches"],
-                **each,
-                "seconds": passed,
-                "images_per_second": samples / passed if samples and passed > 0 else 0.0,
-            }
+        sums, now = self._sums.copy(), time.perf_counter()
+        samples, passed = sums["samples"], now - (self._began if self._began is not None else now)
+        for name in ("bytes_read", "bytes_sent"):
+            sums[name] = sums[name] / samples if samples else 0.0
+        return {**sums, "seconds": passed, "images_per_second": samples / passed if samples and passed > 0 else 0.0}
 
     def live(self) -> Live:
         """A table of this on standard error that keeps itself up to date inside a with statement. It needs rich."""

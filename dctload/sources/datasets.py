@@ -153,7 +153,7 @@ class ItemSource:
         return out
 
     def _items(self, indices: list[int]) -> list[tuple[Any, Any]]:
-        """(image, target) by index; what cannot be read is given as an absent path."""
+        """(image, target) by index."""
         out: list[tuple[Any, Any]] = []
         for i in indices:
             item = self._dataset[i]

@@ -203,10 +203,11 @@ def _keep(file: Path, text: str) -> None:
     """Write as a whole or not at all: several ranks may do it at once, on a folder that they share."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as part:
-            part.write(text)
-        Path(part.name).replace(file)
-    except OSError:  # a read-only home: the index is made again next time
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".") as folder:
+            part = Path(folder) / file.name
+            part.write_text(text)
+            part.replace(file)
+    except OSError:  # a read-only home, a full disk: the index is made again next time
         return
 
 
@@ -218,7 +219,7 @@ def _targets(labels: Sequence[str]) -> tuple[list[str] | None, np.ndarray[Any, n
     """Class names, where the labels are no numbers, and the targets."""
     try:
         return None, np.array([int(label) for label in labels], np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         classes, targets = np.unique(np.array(labels), return_inverse=True)
         return [str(name) for name in classes], targets.astype(np.int64)
 

@@ -21,6 +21,7 @@ Image = pytest.importorskip("PIL.Image")
 import dctload
 from dctload import DCTLoader, ops
 from dctload import transforms as T
+from dctload.data.device import collated_targets, moved, tensors
 from support.real_files import DATA, needs_real_files
 
 SIZE = (96, 80)
@@ -127,6 +128,7 @@ def test_dtype_and_memory_format_are_as_asked() -> None:
     [
         ([3, 1], torch.tensor([3, 1])),
         ([0.5, 2.0], torch.tensor([0.5, 2.0])),
+        ([1, 0.5], torch.tensor([1.0, 0.5])),
         ([(1, 2), (3, 4)], [torch.tensor([1, 3]), torch.tensor([2, 4])]),
     ],
 )
@@ -134,6 +136,14 @@ def test_targets_are_collated_as_torch_does(targets: list[Any], want: Any) -> No
     data = [(jpeg(i), target) for i, target in enumerate(targets)]
     _, got = next(iter(DCTLoader(data, 2, transform=crop())))
     torch.testing.assert_close(got, want)
+
+
+def test_targets_of_several_parts_go_to_the_device() -> None:
+    targets = collated_targets([{"box": (1, 2.5), "name": "a"}, {"box": (3, 4.5), "name": "b"}])
+    there = moved(targets, torch.device("meta"))
+    assert [part.device.type for part in there["box"]] == ["meta", "meta"] and there["name"] == ["a", "b"]
+    assert [part.dtype for part in there["box"]] == [part.dtype for part in targets["box"]]
+    assert len(list(tensors(there))) == 2
 
 
 def test_target_transform_is_applied() -> None:
@@ -168,6 +178,17 @@ def test_a_live_view_shows_every_stage(capsys: pytest.CaptureFixture[str]) -> No
 # --------------------------------------------------------------------------------------------------------------- order
 
 
+@pytest.mark.parametrize("output", ["dct", "rgb"])
+def test_batches_are_the_same_to_the_bit_for_any_number_of_workers(output: str) -> None:
+    steps = T.Compose(
+        [T.RandomResizedCrop(48), T.RandomHorizontalFlip(), T.ColorJitter(0.4, 0.4, 0.4, 0.1), T.Normalize("imagenet")]
+    )
+    options: dict[str, Any] = {"shuffle": True, "transform": steps, "output": output, "fields": ("index",)}
+    runs = [list(DCTLoader(pairs(11), 4, num_workers=n, prefetch_factor=p, **options)) for n, p in ((0, None), (1, 1), (16, 5))]
+    for other in runs[1:]:
+        assert all(torch.equal(a, b) for x, y in zip(runs[0], other, strict=True) for a, b in zip(x, y, strict=True))
+
+
 def test_iterations_are_epochs_one_after_the_other() -> None:
     loader = DCTLoader(pairs(9), 4, shuffle=True, transform=crop(), fields=("index",))
     orders = [torch.cat([b[2] for b in loader]).tolist() for _ in range(3)]
@@ -190,12 +211,58 @@ def test_a_state_after_break_goes_on_where_the_loop_stopped() -> None:
     assert len(rest) == 3 and all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
 
 
-def test_a_state_after_the_last_batch_is_the_next_epoch() -> None:
+@pytest.mark.parametrize("exhausted", [True, False])
+def test_a_state_after_the_last_batch_is_the_next_epoch(exhausted: bool) -> None:
     loader = DCTLoader(pairs(4), 2, shuffle=True, transform=crop(), fields=("index",))
-    list(loader)
+    iterator = iter(loader)
+    for _ in range(2 + exhausted):
+        next(iterator, None)
     fresh = DCTLoader(pairs(4), 2, shuffle=True, transform=crop(), fields=("index",))
     fresh.load_state_dict(loader.state_dict())
     assert [b[2].tolist() for b in fresh] == [b[2].tolist() for b in loader]
+
+
+def test_a_state_behind_its_epoch_is_empty_where_that_epoch_is_asked_for() -> None:
+    loader = DCTLoader(pairs(4), 2, shuffle=True, transform=crop(), fields=("index",))
+    iterator = iter(loader)
+    state = [loader.state_dict() for _ in range(2) if next(iterator)][-1]
+    assert (state["epoch"], state["position"]) == (0, 4)
+    fresh = DCTLoader(pairs(4), 2, shuffle=True, transform=crop(), fields=("index",))
+    fresh.load_state_dict(state)
+    fresh.set_epoch(0)  # as a loop does that counts from the state's epoch
+    assert list(fresh) == []
+    fresh.set_epoch(1)
+    assert [b[2].tolist() for b in fresh] == [b[2].tolist() for b in loader]
+
+
+def test_an_epoch_begins_with_its_first_batch() -> None:
+    loader = DCTLoader(pairs(9), 2, shuffle=True, transform=crop(), fields=("index",))
+    want = [b[2].tolist() for b in loader]
+    other = DCTLoader(pairs(9), 2, shuffle=True, transform=crop(), fields=("index",))
+    iter(other)
+    before = alive()
+    assert len(iter(other)) == 5 and alive() == before
+    assert [b[2].tolist() for b in other] == want
+    other.load_state_dict({**other.state_dict(), "epoch": 0, "position": 4})
+    assert len(iter(other)) == 3
+    assert [b[2].tolist() for b in other] == want[2:]
+
+
+def test_an_epoch_that_was_broken_off_is_given_up_by_set_epoch() -> None:
+    loader = DCTLoader(pairs(6), 2, transform=crop())
+    next(iter(loader))
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (0, 2)
+    loader.set_epoch(1)
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (1, 0)
+
+
+def test_the_batch_sampler_says_which_samples_come() -> None:
+    loader = DCTLoader(pairs(7), 3, shuffle=True, transform=crop(), fields=("index",))
+    loader.batch_sampler.sampler.set_epoch(5)
+    said = list(loader.batch_sampler)
+    assert len(loader.batch_sampler) == 3 and [b[2].tolist() for b in loader] == said
+    loader.set_epoch(5)
+    assert list(loader.batch_sampler) == said
 
 
 def test_samplers_of_torch_are_honoured() -> None:
@@ -269,6 +336,7 @@ def test_skip_leaves_out_and_reports() -> None:
         (3, "not_jpeg"),
         (4, "color_space"),
     ]
+    assert all(str(e).startswith(f"sample {e.index}: ") and e.source == f"sample {e.index}" for e in loader.report())
     list(loader)
     assert len(loader.report()) == 4
 
@@ -356,6 +424,8 @@ def _color(name: Path) -> str:
         ({"transform": lambda x: x}, TypeError, "transform"),
         ({"backend": "other"}, ValueError, "native"),
         ({"dtype": torch.int8}, ValueError, "floating"),
+        ({"device": "meta"}, ValueError, "device is one of 'cpu', 'cuda', not 'meta'"),
+        ({"prefetch_factor": 0}, ValueError, "prefetch_factor is 1 or more"),
     ],
 )
 def test_wrong_use_says_what_to_do(options: dict[str, Any], error: type[Exception], words: str, tmp_path: Path) -> None:
@@ -400,6 +470,56 @@ def test_an_error_of_the_consumer_and_close_end_them_too() -> None:
     assert list(first) == []
     with pytest.raises(RuntimeError, match="closed"):
         iter(loader)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_iterator_that_was_closed_or_failed_gives_nothing_more(workers: int) -> None:
+    loader = DCTLoader([*pairs(2), (b"junk", 0), *pairs(3)], 2, transform=crop(), num_workers=workers)
+    failed = iter(loader)
+    next(failed)
+    with pytest.raises(dctload.JPEGError):
+        next(failed)
+    assert list(failed) == []
+    closed, unused = iter(loader), iter(loader)
+    next(closed)
+    loader.close()
+    assert list(closed) == list(unused) == []
+
+
+class _Collecting(T.Transform):
+    """Collects garbage while the device's thread is at work, once `now` is set."""
+
+    def __init__(self) -> None:
+        self.now, self.begun, self.calls = threading.Event(), threading.Event(), 0
+
+    def apply(self, picture: Any, draws: Any) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            self.begun.set()
+            self.now.wait(60)
+            gc.collect()
+
+
+def test_garbage_collected_in_a_thread_of_the_loader_does_not_hang() -> None:
+    """A forgotten iteration is ended by a thread that holds what the forgotten one's threads wait for."""
+    step = _Collecting()
+    loader = DCTLoader(pairs(8), 2, transform=[T.CenterCrop(32), step], num_workers=2)
+    seen: list[int] = []
+    consumer = threading.Thread(target=lambda: seen.extend(len(t) for _, t in loader), daemon=True)
+    gc.disable()
+    try:
+        consumer.start()
+        assert step.begun.wait(60)
+        forgotten: list[Any] = [iter(loader)]
+        forgotten.append(forgotten)
+        forgotten[0]._begin()
+        time.sleep(0.5)  # until its device thread waits for the other's
+        del forgotten
+        step.now.set()
+        consumer.join(60)
+        assert not consumer.is_alive() and seen == [2, 2, 2, 2]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.no_sanitizer

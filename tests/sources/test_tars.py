@@ -114,6 +114,11 @@ def test_words_for_classes_are_numbered(tmp_path: Path) -> None:
     assert [source.target(i) for i in range(3)] == [1, 0, 1]
 
 
+def test_numbers_too_large_for_a_target_are_words(tmp_path: Path) -> None:
+    source = TarSource(write(tmp_path / "a.tar", [("0.jpg", PICTURES[0]), ("0.cls", b"99999999999999999999")]))
+    assert source.classes == ["99999999999999999999"] and source.target(0) == 0
+
+
 def test_a_tar_that_went_away_gives_bad_files_and_a_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = TarSource([write(tmp_path / "a.tar", samples(0, 2)), write(tmp_path / "b.tar", samples(2, 2))])
     (tmp_path / "b.tar").unlink()
@@ -235,6 +240,11 @@ class TestURLs:
         assert [again.name(i) for i in range(len(again))] == [first.name(i) for i in range(len(first))]
         memory.pipe("/set/t-0.tar", write(tmp_path / "y.tar", samples(0, 4)).read_bytes())
         assert len(open_source(url, cache_dir=cache)) == 4
+
+    def test_what_cannot_be_kept_leaves_no_file(self, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+        assert len(open_source("memory://set/t-0.tar", cache_dir=tmp_path / "cache")) == 3
+        assert list((tmp_path / "cache").iterdir()) == []
 
     def test_a_damaged_or_missing_cache_is_done_without(self, memory: Any, tmp_path: Path) -> None:
         url, cache = "memory://set/t-0.tar", tmp_path / "cache"
