@@ -23,7 +23,16 @@ EXAMPLES = """examples:
   python -m benchmarks.registers                 Hopper (sm_90)
   python -m benchmarks.registers --arch 80       Ampere
 """
-_WIDTHS = {"u8": "*u8", "i16": "*i16", "i32": "*i32", "i64": "*i64", "f32": "*fp32", "f16": "*bf16"}
+_SIDE = 448 // 8  # blocks of the resampled output, each way
+# Pointers of the three kernels by the names of their arguments; whatever else is not compiled in is a number.
+_POINTERS = {
+    **dict.fromkeys(("packed", "flip"), "*u8"),
+    **dict.fromkeys(("packed16", "values"), "*i16"),
+    **dict.fromkeys(("packed32", "channel_of", "ranks", "first"), "*i32"),
+    **dict.fromkeys(("packed64", "facts"), "*i64"),
+    **dict.fromkeys(("mean", "gain", "steps", "coarse", "operator", "rows_out", "rows_in", "fill", "scale", "bias"), "*fp32"),
+    **dict.fromkeys(("ones_y", "inside_y", "ones_x", "inside_x"), "*fp32"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kernels = _kernels()
     except ModuleNotFoundError as error:
         _harness.fail(f"this benchmark needs {error.name}; run: pip install torch triton")
-    rows = [_row(name, _compiled(options.arch, *kernel)) for name, kernel in kernels.items()]
+    rows = [_row(name, compiled(options.arch, *kernel)) for name, kernel in kernels.items()]
     content = _harness.result(MODULE, arguments, {"name": f"sm_{options.arch}", "count": 0, "bytes": 0}, rows)
     made = _harness.table(f"Compiled for sm_{options.arch}", ("kernel", "warps", "registers", "spilled bytes", "shared bytes"))
     for row in rows:
@@ -47,80 +56,73 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"saved {path.name}", file=sys.stderr)
 
 
-def _kernels() -> dict[str, tuple[Any, dict[str, str], dict[str, Any], int]]:
-    """Name -> kernel, types of its arguments, constants, warps: the forms that a loader of 24 channels launches, and pixels."""
+def _kernels() -> dict[str, tuple[Any, dict[str, Any], int, str]]:
+    """Name -> kernel, constants, warps, output: the forms that a loader of 24 channels launches, and pixels."""
     from dctload.ops import _triton_resample as resampling
     from dctload.ops import _triton_unpack as unpacking
 
+    made: dict[str, tuple[Any, dict[str, Any], int, str]] = {}
+    dense = {"DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True}
     launch = unpacking.Launch()
-    pointers = {"packed": "u8", "packed16": "i16", "packed32": "i32", "packed64": "i64", "channel_of": "i32"}
-    dense = {"mean": "f32", "gain": "f32", "flip": "u8"}
-    numbers = ("num_components", "num_images", "rows", "cols", "stride_image", "stride_channel", "stride_row", "stride_col")
-    made = {}
     for name, out, given in (
-        ("unpack, int16", "i16", {}),
-        ("unpack, bfloat16", "f16", {"DEQUANTIZE": True}),
-        ("unpack, dense bfloat16", "f16", {"DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True, "WIDE": True}),
-        ("unpack, dense bfloat16, flips", "f16", {"DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True, "HAS_FLIP": True}),
-        ("unpack, dense, channels last", "f16", {"DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True, "CHANNELS_LAST": True}),
+        ("unpack, int16", "*i16", {}),
+        ("unpack, bfloat16", "*bf16", {"DEQUANTIZE": True}),
+        ("unpack, dense bfloat16", "*bf16", {**dense, "WIDE": True, "stride_col": 1}),
+        ("unpack, dense bfloat16, flips", "*bf16", {**dense, "HAS_FLIP": True, "stride_col": 1}),
+        ("unpack, dense, channels last", "*bf16", {**dense, "CHANNELS_LAST": True, "stride_channel": 1}),
     ):
-        constants = dict.fromkeys(("DEQUANTIZE", "DENSE", "NORMALIZE", "HAS_FLIP", "CHANNELS_LAST", "WIDE", "PORTABLE"), False)
-        constants |= {"COMPONENT_ROUNDS": 2, "IMAGE_ROUNDS": 2, "CHUNK": launch.channels, **given}
-        if constants["DENSE"]:
-            constants["stride_channel" if constants["CHANNELS_LAST"] else "stride_col"] = 1
-        types = _types({**pointers, "out": out, **dense}, numbers)
-        made[name] = (unpacking._unpack_kernel, types, constants, launch.warps)
-    stored = {"facts": "i64", "operator": "f32", "first": "i32"}
-    coefficients = {"values": "i16", "ranks": "i32", "steps": "f32", "coarse": "f32", "rows_out": "f32"}
-    first = _types({**coefficients, **stored}, ("columns", "taps"))
-    places = ("columns", "taps", "height", "width", "stride_place", "stride_channel", "stride_row", "stride_col")
-    floats = ("rows_in", "fill", "ones_y", "inside_y", "ones_x", "inside_x", "off", "gain")
-    second = _types({"channel_of": "i32", "out": "f16", **dict.fromkeys(floats, "f32"), **stored}, places)
+        names = ("DEQUANTIZE", "DENSE", "NORMALIZE", "HAS_FLIP", "CHANNELS_LAST", "WIDE", "PORTABLE")
+        sizes = {"COMPONENT_ROUNDS": 2, "IMAGE_ROUNDS": 2, "CHUNK": launch.channels}
+        made[name] = (unpacking._unpack_kernel, {**dict.fromkeys(names, False), **sizes, **given}, launch.warps, out)
     for kept, requantizes in ((2, False), (4, False), (8, False), (8, True)):
-        block = 16 if kept == 8 else 32
-        constants = {"BAND_V": 8, "BAND_U": 8, "OUT_U": kept, "WIDE_U": kept, "BLOCK": block, "REQUANTIZE": requantizes}
+        constants, warps = stage_1(kept, requantizes=requantizes)
         words = f"resample, stage 1, {kept} frequencies out" + (", requantised" if requantizes else "")
-        made[words] = (resampling._rows_kernel, first, constants, resampling._warps(8 * kept * block, 32))
+        made[words] = (resampling._rows_kernel, constants, warps, "")
     for kept, pixels in ((2, False), (4, False), (8, False), (8, True)):
-        block = 16 if kept == 8 else 32
-        constants = {"BAND_V": 8, "OUT_V": kept, "OUT_U": kept, "WIDE_V": kept, "WIDE_U": kept, "BLOCK": block, "stride_col": 1}
-        constants |= {"PIXELS": pixels, "FILL": False, "NORMALIZE": True, "CHANNELS_LAST": False}
+        constants, warps = stage_2(kept, pixels=pixels)
         words = f"resample, stage 2, {kept} frequencies out" if not pixels else "resample, stage 2, pixels out"
-        made[words] = (resampling._columns_kernel, second, constants, resampling._warps(kept * kept * block, 16))
+        made[words] = (resampling._columns_kernel, {**constants, "stride_col": 1}, warps, "*bf16")
     return made
 
 
-def _types(pointers: Mapping[str, str], numbers: Sequence[str]) -> dict[str, str]:
-    return {name: _WIDTHS[kind] for name, kind in pointers.items()} | dict.fromkeys(numbers, "i32")
+def stage_1(kept: int, *, columns: int = _SIDE, requantizes: bool = False) -> tuple[dict[str, Any], int]:
+    """Constants and warps of the first resampling kernel, as it is launched for `columns` of blocks of `kept` x `kept`."""
+    from dctload.ops import _triton_resample as resampling
+
+    sizes = resampling._sizes(8, kept, columns)
+    return {**sizes, "BAND_U": 8, "REQUANTIZE": requantizes}, resampling._warps(8 * sizes["WIDE_U"] * sizes["BLOCK"], 32)
 
 
-def _compiled(arch: int, kernel: Any, types: Mapping[str, str], constants: Mapping[str, Any], warps: int) -> dict[str, int]:
-    """What the assembler says of one kernel."""
+def stage_2(kept: int, *, columns: int = _SIDE, pixels: bool = False) -> tuple[dict[str, Any], int]:
+    """Likewise of the second, with scale and bias."""
+    from dctload.ops import _triton_resample as resampling
+
+    sizes = resampling._sizes(8, kept, columns)
+    forms = {"OUT_V": kept, "WIDE_V": sizes["WIDE_U"], "PIXELS": pixels, "FILL": False, "AFFINE": True, "CHANNELS_LAST": False}
+    return {**sizes, **forms}, resampling._warps(sizes["WIDE_U"] ** 2 * sizes["BLOCK"], 16)
+
+
+def compiled(arch: int, kernel: Any, constants: Mapping[str, Any], warps: int, out: str = "") -> dict[str, int]:
+    """What the assembler says of one kernel, compiled for an architecture; `out` is the type of the pointer of that name."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    names = kernel.arg_names
+    names, pointers = kernel.arg_names, {**_POINTERS, "out": out}
     source = ASTSource(
         fn=kernel,
-        signature={name: "constexpr" if name in constants else types[name] for name in names},
+        signature={name: "constexpr" if name in constants else pointers.get(name, "i32") for name in names},
         constexprs={(names.index(name),): value for name, value in constants.items()},
-        attrs={(names.index(name),): [["tt.divisibility", 16]] for name in names if types.get(name, "").startswith("*")},
+        attrs={(names.index(name),): [["tt.divisibility", 16]] for name in names if name in pointers},
     )
     made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": warps})
     assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+    target = re.search(r"\.target (\w+)", made.asm["ptx"])
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "kernel.ptx"
         text.write_text(made.asm["ptx"], encoding="utf-8")
-        target = re.search(r"\.target (\w+)", made.asm["ptx"])
-        command = [
-            str(assembler),
-            "-v",
-            f"--gpu-name={target[1] if target else f'sm_{arch}'}",
-            str(text),
-            "-o",
-            f"{folder}/kernel",
-        ]
+        name = target[1] if target else f"sm_{arch}"
+        command = [str(assembler), "-v", f"--gpu-name={name}", str(text), "-o", f"{folder}/kernel"]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     used = re.search(r"Used (\d+) registers", said)
     spilled = sum(int(n) for n in re.findall(r"(\d+) bytes spill", said))

@@ -151,11 +151,11 @@ def _device_work(torch: Any, d: Any, selection: Any, geometry: Any, resampled: i
     made.append(Work("unpack int16, torch", d.packed.nbytes + 2 * values, by_torch, by_events=False))
     shape = (len(d), len(selection), *geometry.grid)
     out = torch.empty(shape, dtype=torch.bfloat16, device="cuda")
-    mean, std = torch.zeros(shape[1], device="cuda"), torch.ones(shape[1], device="cuda")
+    scale, bias = torch.ones(shape[:2], device="cuda"), torch.zeros(shape[:2], device="cuda")
 
     def resample(turn: int) -> None:
         batch = ops.DCTBatch(packed[turn % turns], facts, backend="triton")
-        _triton_resample.resample_into(batch, geometry, selection, np.arange(len(d)), out, mean=mean, std=std)
+        _triton_resample.resample_into(batch, geometry, selection, np.arange(len(d)), out, scale=scale, bias=bias)
 
     def resample_by_torch(turn: int) -> Any:
         return ops.resample(ops.DCTBatch(packed[turn % turns], facts, backend="triton"), geometry, selection, backend="torch")

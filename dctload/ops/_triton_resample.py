@@ -3,7 +3,7 @@
 Both read ragged data through a table of numbers, one row a component, so nothing is padded to the largest image and there is no
 loop over images. Stage 1 goes along the stored rows: it reads quantised coefficients, takes them times their steps and writes
 float32 `[rows, K, Ko, output columns]`. Stage 2 goes down the stored columns and does what is left: constant padding,
-normalisation, the cast, the place in the output (contiguous, channels_last, turned, or pixels).
+scale and bias, the cast, the place in the output (contiguous, channels_last, turned, or pixels).
 
 The stored rows come first because then both stages read and write runs along the output's columns, one a thread; the other
 way round the output would be written down its columns, 2 bytes every row. The operator of stage 1 differs from thread to thread,
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dctload.channels import ChannelSelection
+from dctload.ops._triton_unpack import channel_table
 from dctload.ops.batch import DCTBatch
 from dctload.ops.color import RGB_TO_YCBCR
 from dctload.ops.facts import Int
@@ -34,8 +35,9 @@ from dctload.ops.geometry import Geometry
 from dctload.ops.operators import Bands, banded
 from dctload.ops.samples import RGB, Samples
 
+_Affine = tuple[Tensor, Tensor]  # what each channel of each image is multiplied by, and what is then added
+
 _COLUMNS = 64  # output columns of a program, at most
-_FACTS = ("first_value", "cols", "rows", "x0", "y0", "taps_x", "taps_y", "first_row", "place", "part")
 
 
 def resample_into(
@@ -45,117 +47,101 @@ def resample_into(
     images: Int,
     out: Tensor,
     *,
-    mean: Tensor | None = None,
-    std: Tensor | None = None,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> None:
-    """Writes the resampled images to `out`: `[N, C, rows, cols]`, or without `channels` pixels `[N, 3, H, W]`.
-
-    Where `mean` or `std` is given all of `out` is written: what an image has not (the chroma of a gray one, all of a failed one)
-    counts as 0 before them. Without them, what an image has not is left as it is.
+    """Writes the resampled images to `out`, all of it: what an image has not (the chroma of a gray one, all of a failed one) is 0
+    before `scale` and `bias`.
 
     Args:
         d: The coefficients.
         geometry: One row an image of the output.
         channels: Output channels: Y, then Cb, then Cr, ascending; None: level-shifted Y, Cb, Cr pixels.
         images: `[N]`, which image of `d` each row of `geometry` shows.
-        out: float32, float16 or bfloat16 with any strides; rounded to once, from float32.
-        mean: float32 `[C]` on the device, what is taken off a channel.
-        std: float32 `[C]`, what it is then divided by (as a product with `1 / std`).
+        out: `[N, C, rows, cols]`, or without `channels` pixels `[N, 3, H, W]`: float32, float16 or bfloat16 with any strides;
+            rounded to once, from float32.
+        scale: float32 `[N, C]` on the device, what a channel is multiplied by; None: 1.
+        bias: float32 `[N, C]`, what is then added; None: 0.
+
+    Raises:
+        ValueError: An image of `out` spans 2^31 values or more.
     """
-    off, gain = _normalisation(out, mean, std)
+    if sum((n - 1) * stride for n, stride in zip(out.shape[1:], out.stride()[1:], strict=True)) >= 1 << 31:
+        raise ValueError(f"an image of the output spans fewer than 2^31 values, not {list(out.shape[1:])}")  # 32-bit offsets
+    held = np.bincount(d.components.image[d.components.values > 0], minlength=len(d))
+    if (held[images] < 3).any():
+        out.copy_(torch.zeros(1, device=out.device) if bias is None else bias[:, :, None, None])
+    affine = None
+    if scale is not None or bias is not None:
+        one = torch.ones(out.shape[:2], device=out.device)
+        affine = (one if scale is None else scale.float().contiguous()), (0 * one if bias is None else bias.float().contiguous())
+    lists = [range(64)] * 3 if channels is None else [channels.y, channels.cb, channels.cr]
     colors = d.images.color[images] == RGB
-    for is_rgb in (False, True):
-        for turned in (False, True):
-            places = np.flatnonzero((colors == is_rgb) & (geometry.transposed == turned))
-            if not len(places):
-                continue
-            samples = Samples.of(d, geometry, images, places, turned=turned)
-            if is_rgb:
-                _resample_rgb(d, samples, channels, out, off, gain)
-                continue
-            table = _channel_table(_lists(channels))
-            for parts in ((0,), (1, 2)):
-                _resample_family(d, samples, parts, table, out, off, gain, pixels=channels is None)
-
-
-def _normalisation(out: Tensor, mean: Tensor | None, std: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """What is taken off and what is multiplied by, `[C]`; `out` is filled with what 0 becomes. None, None: no normalisation."""
-    if mean is None and std is None:
-        return None, None
-    count = out.shape[1]
-    for name, numbers in (("mean", mean), ("std", std)):
-        if numbers is not None and (numbers.shape != (count,) or numbers.dtype != torch.float32):
-            raise ValueError(f"{name} is float32 [{count}], not {numbers.dtype} {list(numbers.shape)}")
-    off = torch.zeros(count, device=out.device) if mean is None else mean
-    gain = torch.ones(count, device=out.device) if std is None else 1 / std
-    out.copy_((-off * gain)[:, None, None])
-    return off, gain
-
-
-def _lists(channels: ChannelSelection | None) -> list[Sequence[int]]:
-    return [range(64)] * 3 if channels is None else [channels.y, channels.cb, channels.cr]
-
-
-def _channel_table(lists: Sequence[Sequence[int]]) -> NDArray[np.int32]:
-    """`[3, 8, 8]`: the output channel of a colour plane's frequency (v, u); -1 where it has none."""
-    table, first = np.full((3, 64), -1, np.int32), 0
-    for part, frequencies in enumerate(lists):
-        table[part, list(frequencies)] = first + np.arange(len(frequencies))
-        first += len(frequencies)
-    return table.reshape(3, 8, 8)
+    # Triton launches on the current device, wherever the tensors are.
+    with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]
+        for is_rgb in (False, True):
+            for turned in (False, True):
+                places = np.flatnonzero((colors == is_rgb) & (geometry.transposed == turned))
+                if not len(places):
+                    continue
+                samples = Samples.of(d, geometry, images, places, turned=turned)
+                if is_rgb:
+                    _resample_rgb(d, samples, lists, out, affine, pixels=channels is None)
+                    continue
+                for parts in ((0,), (1, 2)):
+                    _resample_family(d, samples, parts, lists, out, affine, pixels=channels is None)
 
 
 def _resample_rgb(
-    d: DCTBatch, samples: Samples, channels: ChannelSelection | None, out: Tensor, off: Tensor | None, gain: Tensor | None
+    d: DCTBatch, samples: Samples, lists: Sequence[Sequence[int]], out: Tensor, affine: _Affine | None, *, pixels: bool
 ) -> None:
     """Files in RGB: each component by itself, then mixed to Y, Cb and Cr. They are rare, so without kernels of their own."""
-    lists = _lists(channels)
-    wanted = [0] if channels is None else sorted(set().union(*lists))
+    wanted = [0] if pixels else sorted(set().union(*lists))
     places = np.unique(samples.place)
     between = torch.zeros((len(places), 3 * len(wanted), *out.shape[2:]), device=out.device)
     own = replace(samples, place=np.searchsorted(places, samples.place))
-    table = _channel_table([wanted] * 3)
-    _resample_family(d, own, (0, 1, 2), table, between, None, None, pixels=channels is None)
+    _resample_family(d, own, (0, 1, 2), [wanted] * 3, between, None, pixels=pixels)
     shares = torch.tensor(RGB_TO_YCBCR, dtype=torch.float32, device=out.device)
     mixed = torch.einsum("cp,npfyx->ncfyx", shares, between.view(len(places), 3, len(wanted), *out.shape[2:]))
-    if channels is None:
+    if pixels:
         result = mixed[:, :, 0]
     else:
         kept = [mixed[:, c, [wanted.index(f) for f in frequencies]] for c, frequencies in enumerate(lists)]
         result = torch.cat(kept, dim=1)
-    if off is not None and gain is not None:
-        result = (result - off[:, None, None]) * gain[:, None, None]
-    out[torch.from_numpy(places).to(out.device)] = result.to(out.dtype)
+    rows = torch.from_numpy(places).to(out.device)
+    if affine is not None:
+        scale, bias = (numbers[rows, :, None, None] for numbers in affine)
+        result = result * scale + bias
+    out[rows] = result.to(out.dtype)
 
 
 def _resample_family(
     d: DCTBatch,
     samples: Samples,
     parts: tuple[int, ...],
-    table: NDArray[np.int32],
+    lists: Sequence[Sequence[int]],
     out: Tensor,
-    off: Tensor | None,
-    gain: Tensor | None,
+    affine: _Affine | None,
     *,
     pixels: bool,
 ) -> None:
     """The components of the colour planes `parts`, which share how many frequencies are computed, into their place in `out`."""
     samples = samples[np.flatnonzero(np.isin(samples.part, parts))]
+    table = channel_table(lists).reshape(-1, 8, 8)
     if samples.turned:  # the table of stored frequencies: rows become columns
         table = table.transpose(0, 2, 1)
     wanted = np.argwhere(table[list(parts)] >= 0)[:, 1:]
     if not len(samples) or not len(wanted):
         return
-    places = wanted.max(axis=0)
-    out_v, out_u = (8, 8) if pixels else (int(places[0]) + 1, int(places[1]) + 1)
-    channel_of = torch.from_numpy(np.ascontiguousarray(table.reshape(-1, 64))).to(out.device)
+    out_v, out_u = (8, 8) if pixels else (int(n) + 1 for n in wanted.max(axis=0))
+    channel_of = torch.from_numpy(np.ascontiguousarray(table)).to(out.device)
     for part in _buckets(samples, out_u):
         band_v, band_u = (int(n) for n in part.band.max(axis=0))
         down = banded(part.down, out=out_v, band=band_v, device=d.device, pixels=pixels)
         across = banded(part.across, out=out_u, band=band_u, device=d.device, pixels=pixels)
         tables = _Tables.of(d, part, down, across)
         rows = _along_rows(d, part, across, tables, band_v)
-        _down_columns(part, rows, down, across, tables, channel_of, out, off, gain, pixels=pixels)
+        _down_columns(part, rows, down, across, tables, channel_of, out, affine, pixels=pixels)
 
 
 _TAP_CLASSES = (2, 4, 8, 16, 64)
@@ -177,10 +163,11 @@ def _buckets(samples: Samples, out_u: int) -> Iterator[Samples]:
 
 @dataclass(frozen=True)
 class _Tables:
-    """What the kernels know of the components of a bucket, on the device; two copies from the host.
+    """What the kernels know of the components of a bucket, on the device.
 
     Attributes:
-        facts: int64 `[S, 10]`, the columns of `_FACTS`.
+        facts: int64 `[S, 10]`: first_value, cols, rows, x0, y0, taps across, taps down, the component's first row between the
+            stages, place, part.
         ranks: int32 `[S, 64]`, channel of a frequency, or -1.
         steps: float32 `[S, 64]`, quantisation.
         coarse: float32 `[S, 64]`, steps to round to; None: none.
@@ -219,8 +206,8 @@ def _along_rows(d: DCTBatch, part: Samples, across: Bands, tables: _Tables, band
     s, columns, taps, out_u, band_u = across.matrix.shape
     operator = across.matrix.permute(0, 2, 3, 4, 1).contiguous()  # neighbouring threads read neighbouring columns
     rows = torch.empty((int(part.rows.sum()), band_v, out_u, columns), device=d.device)
-    block, wide_u = _block(columns), triton.next_power_of_2(out_u)
-    _rows_kernel[(int(part.rows.max()), s, triton.cdiv(columns, block))](
+    sizes = _sizes(band_v, out_u, columns)
+    _rows_kernel[(int(part.rows.max()), s, triton.cdiv(columns, sizes["BLOCK"]))](
         d.coefficients,
         tables.facts,
         tables.ranks,
@@ -231,13 +218,10 @@ def _along_rows(d: DCTBatch, part: Samples, across: Bands, tables: _Tables, band
         rows,
         columns,
         taps,
-        BAND_V=band_v,
+        **sizes,
         BAND_U=band_u,
-        OUT_U=out_u,
-        WIDE_U=wide_u,
-        BLOCK=block,
         REQUANTIZE=tables.coarse is not None,
-        num_warps=_warps(band_v * wide_u * block, 32),
+        num_warps=_warps(band_v * sizes["WIDE_U"] * sizes["BLOCK"], 32),
     )
     return rows
 
@@ -250,20 +234,19 @@ def _down_columns(
     tables: _Tables,
     channel_of: Tensor,
     out: Tensor,
-    off: Tensor | None,
-    gain: Tensor | None,
+    affine: _Affine | None,
     *,
     pixels: bool,
 ) -> None:
     """Stage 2, into `out`."""
     s, count, taps, out_v, _ = down.matrix.shape
-    band_v, out_u, columns = rows.shape[1:]
+    columns, sizes = rows.shape[3], _sizes(*rows.shape[1:])
+    wide_v = triton.next_power_of_2(out_v)
     place, channel, *axes = out.stride()
     height, width = out.shape[2:]
     if part.turned:
         axes, height, width = axes[::-1], width, height
-    block, wide_v, wide_u = _block(columns), triton.next_power_of_2(out_v), triton.next_power_of_2(out_u)
-    _columns_kernel[(count, s, triton.cdiv(columns, block))](
+    _columns_kernel[(count, s, triton.cdiv(columns, sizes["BLOCK"]))](
         rows,
         tables.facts,
         down.matrix.contiguous(),
@@ -274,32 +257,31 @@ def _down_columns(
         down.inside,
         across.ones,
         across.inside,
-        rows if off is None else off,
-        rows if gain is None else gain,
+        *((rows, rows) if affine is None else affine),
         out,
         columns,
         taps,
         height,
         width,
+        out.shape[1],
         place,
         channel,
         *axes,
-        BAND_V=band_v,
+        **sizes,
         OUT_V=out_v,
-        OUT_U=out_u,
         WIDE_V=wide_v,
-        WIDE_U=wide_u,
-        BLOCK=block,
         PIXELS=pixels,
         FILL=tables.fill is not None,
-        NORMALIZE=off is not None,
+        AFFINE=affine is not None,
         CHANNELS_LAST=channel == 1 and not pixels,
-        num_warps=_warps(wide_v * wide_u * block, 16),
+        num_warps=_warps(wide_v * sizes["WIDE_U"] * sizes["BLOCK"], 16),
     )
 
 
-def _block(columns: int) -> int:
-    return min(_COLUMNS, max(16, int(triton.next_power_of_2(columns))))
+def _sizes(band_v: int, out_u: int, columns: int) -> dict[str, int]:
+    """What both kernels are compiled for: frequencies, and output columns of a program."""
+    block = min(_COLUMNS, max(16, int(triton.next_power_of_2(columns))))
+    return {"BAND_V": band_v, "OUT_U": out_u, "WIDE_U": int(triton.next_power_of_2(out_u)), "BLOCK": block}
 
 
 def _warps(sums: int, share: int) -> int:
@@ -388,19 +370,20 @@ def _columns_kernel(
     facts,  # int64 [S, 10]
     operator,  # float32 [S, output rows, taps, OUT_V, BAND_V]
     first,  # int32 [S, output rows]
-    channel_of,  # int32 [3, 64]
+    channel_of,  # int32 [4, 64]
     fill,  # float32 [S]
     ones_y,  # float32 [S, output rows, OUT_V]
     inside_y,
     ones_x,  # float32 [S, columns, OUT_U]
     inside_x,
-    off,  # float32 [channels]
-    gain,
+    scale,  # float32 [places, channels]
+    bias,
     out,
     columns,
     taps,
     height,  # of the output, along the stored axes
     width,
+    channels,
     stride_place,
     stride_channel,
     stride_row,
@@ -413,7 +396,7 @@ def _columns_kernel(
     BLOCK: tl.constexpr,
     PIXELS: tl.constexpr,
     FILL: tl.constexpr,
-    NORMALIZE: tl.constexpr,
+    AFFINE: tl.constexpr,
     CHANNELS_LAST: tl.constexpr,
 ):
     row, s = tl.program_id(0), tl.program_id(1)
@@ -449,11 +432,14 @@ def _columns_kernel(
         total += tl.load(fill + s) * (all_y * all_x - left_y * left_x)
 
     part = tl.load(facts + 9).to(tl.int32)
-    out += tl.load(facts + 8) * stride_place
+    output = tl.load(facts + 8)
+    out += output * stride_place
+    scale += output * channels
+    bias += output * channels
     if PIXELS:
         channel = part
-        if NORMALIZE:
-            total = (total - tl.load(off + channel)) * tl.load(gain + channel)
+        if AFFINE:
+            total = total * tl.load(scale + channel) + tl.load(bias + channel)
         down = (row * 8 + v_out)[:, None, None]
         # samples of a row of the output are next to one another in memory: let neighbouring threads have them
         across = (column * 8)[None, :, None] + u_out[None, None, :]
@@ -466,8 +452,8 @@ def _columns_kernel(
         channel = tl.load(channel_of + known, mask=(v_out < OUT_V)[:, None] & (u_out < OUT_U)[None, :], other=-1)
         is_channel = channel >= 0
         channel = tl.maximum(channel, 0)
-        if NORMALIZE:
-            total = (total - tl.load(off + channel)[:, :, None]) * tl.load(gain + channel)[:, :, None]
+        if AFFINE:
+            total = total * tl.load(scale + channel)[:, :, None] + tl.load(bias + channel)[:, :, None]
         to = out + row.to(tl.int64) * stride_row
         if CHANNELS_LAST:
             at = (channel * stride_channel)[None, :, :] + (column * stride_col)[:, None, None]

@@ -26,11 +26,12 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 from torch import Tensor
 from triton.language.extra import libdevice
-from triton.runtime.interpreter import InterpretedFunction
 
 from dctload.channels import ChannelSelection
+from dctload.ops._unpackers import interprets_triton
 from dctload.ops.facts import BatchFacts
 
 _FAN = 32  # of the search
@@ -106,7 +107,7 @@ def unpack_dense(
         out: `[images, channels, rows, cols]`, contiguous or channels_last: float32, float16 or bfloat16. All of it is written: a
             gray image's chroma is 0 before `mean` and `std`, an image without coefficients is 0 after them.
         mean: float32 `[channels]` on the device, what is taken off; None: 0.
-        std: float32 `[channels]`, what is then divided by (as a product with `1 / std`); None: 1.
+        std: float32 `[channels]` likewise, what is then divided by (as a product with `1 / std`); None: 1.
         flip: bool or uint8 `[images]` on the device: mirror this image left to right. Exact where its width is a multiple of 8;
             elsewhere its padding moves to the left.
         launch: Sizes of the launch; None: chosen here.
@@ -128,7 +129,7 @@ def unpack_dense(
             raise ValueError(f"{name} is float32 [{shape[1]}], not {numbers.dtype} {list(numbers.shape)}")
     if flip is not None and (flip.shape != shape[:1] or flip.dtype not in (torch.bool, torch.uint8)):
         raise ValueError(f"flip is bool or uint8 [{shape[0]}], not {flip.dtype} {list(flip.shape)}")
-    off = torch.zeros(shape[1], device=out.device) if mean is None else mean
+    off = torch.zeros(shape[1], device=out.device) if mean is None else mean.contiguous()
     gain = torch.ones(shape[1], device=out.device) if std is None else 1 / std
     if (facts.images.num_components < 3).any() or (facts.components.values == 0).any():
         alive = torch.from_numpy(~facts.images.failed).to(out.device)
@@ -136,12 +137,13 @@ def unpack_dense(
     if facts.num_tiles == 0:
         return
     rows, cols = out.shape[2:]
+    table = channel_table((selection.y, selection.cb, selection.cr))
     _launch(
         packed,
         facts,
         launch,
         out,
-        [_channel_table(selection).to(out.device), off, gain, packed if flip is None else flip.view(torch.uint8)],
+        [torch.from_numpy(table).to(out.device), off, gain, packed if flip is None else flip.contiguous().view(torch.uint8)],
         (rows, cols),
         out.stride(),
         DEQUANTIZE=True,
@@ -151,11 +153,6 @@ def unpack_dense(
         CHANNELS_LAST=last,
         WIDE=flip is None and not last and cols % 8 == 0,
     )
-
-
-def is_interpreted() -> bool:
-    """Whether kernels run in Triton's interpreter, on CPU tensors: slow, for tests."""
-    return isinstance(_unpack_kernel, InterpretedFunction)
 
 
 def _launch(
@@ -173,21 +170,23 @@ def _launch(
     words = (packed, packed.view(torch.int16), packed.view(torch.int32), packed.view(torch.int64))
     names = ("DEQUANTIZE", "DENSE", "NORMALIZE", "HAS_FLIP", "CHANNELS_LAST", "WIDE")
     constants: dict[str, Any] = {name: variant.get(name, False) for name in names}
-    _unpack_kernel[(num_tiles,)](
-        *words,
-        out,
-        *tables,
-        num_components,
-        num_images,
-        *size,
-        *strides,
-        **constants,
-        COMPONENT_ROUNDS=_rounds(num_components),
-        IMAGE_ROUNDS=_rounds(num_images),
-        CHUNK=launch.channels,
-        PORTABLE=is_interpreted(),
-        num_warps=launch.warps,
-    )
+    # Triton launches on the current device, wherever the tensors are.
+    with torch.cuda.device_of(packed):  # type: ignore[no-untyped-call]
+        _unpack_kernel[(num_tiles,)](
+            *words,
+            out,
+            *tables,
+            num_components,
+            num_images,
+            *size,
+            *strides,
+            **constants,
+            COMPONENT_ROUNDS=_rounds(num_components),
+            IMAGE_ROUNDS=_rounds(num_images),
+            CHUNK=launch.channels,
+            PORTABLE=interprets_triton(),
+            num_warps=launch.warps,
+        )
 
 
 def _rounds(count: int) -> int:
@@ -198,13 +197,13 @@ def _rounds(count: int) -> int:
     return rounds
 
 
-def _channel_table(selection: ChannelSelection) -> Tensor:
-    """int32 `[4, 64]`: the output channel of a component's frequency, -1 where the selection has none."""
+def channel_table(lists: Sequence[Sequence[int]]) -> NDArray[np.int32]:
+    """`[4, 64]`: the output channel of a component's frequency `8 * v + u`; -1 where the output (`lists`) has none."""
     table, first = np.full((4, 64), -1, np.int32), 0
-    for component, frequencies in enumerate((selection.y, selection.cb, selection.cr)):
+    for component, frequencies in enumerate(lists):
         table[component, list(frequencies)] = first + np.arange(len(frequencies))
         first += len(frequencies)
-    return torch.from_numpy(table)
+    return table
 
 
 def _check(packed: Tensor, out: Tensor, kinds: Sequence[torch.dtype]) -> None:

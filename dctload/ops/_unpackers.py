@@ -32,8 +32,8 @@ def chosen_backend(backend: str, device: torch.device) -> str:
         return "native" if on_cpu else "triton" if device.type == "cuda" and has_triton() else "torch"
     if backend == "native" and not on_cpu:
         raise ValueError(f"backend native is the CPU's; the batch is on {device}")
-    if backend == "triton" and on_cpu and not interprets_triton():
-        raise ValueError("backend triton needs a batch on a CUDA device (or TRITON_INTERPRET=1, to test)")
+    if backend == "triton" and device.type != "cuda" and not (on_cpu and interprets_triton()):
+        raise ValueError(f"backend triton needs a batch on a CUDA device (or TRITON_INTERPRET=1, to test); it is on {device}")
     return backend
 
 

@@ -93,14 +93,11 @@ class DCTBatch:
 
         Integers times steps, in float32 (T.81, A.3.4): exact below 2^24, and rounded as NumPy rounds beyond.
         """
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"image {i} of a batch of {len(self)}")
-        rows = self.facts.rows_of(i % len(self))
-        return [self._plane(m).float() * self._steps(m)[:, None, None] for m in rows]
+        return [self._plane(m).float() * self._steps(m)[:, None, None] for m in self._rows_of(i)]
 
     def frequencies(self, i: int) -> list[tuple[int, ...]]:
         """Kept frequencies `8 * v + u` of image `i` by component, as its planes have them."""
-        return [self.components.frequencies(m) for m in self.facts.rows_of(i % len(self))]
+        return [self.components.frequencies(m) for m in self._rows_of(i)]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> DCTBatch:
         """The batch on another device: the packed bytes are copied, and unpacked there. The same batch if it is there already.
@@ -118,6 +115,12 @@ class DCTBatch:
 
     def _with(self, packed: Tensor) -> DCTBatch:
         return DCTBatch(packed, self.facts, channels=self.channels, targets=self.targets, backend=self.backend)
+
+    def _rows_of(self, i: int) -> range:
+        """Rows of image `i`'s components; a negative `i` counts from the end."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"image {i} of a batch of {len(self)}")
+        return self.facts.rows_of(i % len(self))
 
     def _plane(self, m: int) -> Tensor:
         parts = self.components

@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from dctload.channels import ChannelSelection
-from dctload.jpeg import COLOR_SPACES
 from dctload.ops._unpackers import checked_backend, chosen_backend
 from dctload.ops.batch import DCTBatch
 from dctload.ops.facts import Int
+from dctload.ops.samples import RGB
 
-_RGB = COLOR_SPACES.index("rgb")
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -97,7 +96,7 @@ def _selection(d: DCTBatch) -> ChannelSelection:
 def _grid(d: DCTBatch, alive: Int, parts: Sequence[tuple[int, ...]], *, replicate_chroma: bool) -> tuple[int, int]:
     """Luma's rows and columns of blocks, after all that can be wrong has been looked at."""
     images, facts = d.images, d.components
-    bad = alive[~np.isin(images.num_components[alive], (1, 3)) | (images.color[alive] == _RGB)]
+    bad = alive[~np.isin(images.num_components[alive], (1, 3)) | (images.color[alive] == RGB)]
     if len(bad):
         raise ValueError(f"image {bad[0]} is neither YCbCr nor gray; resample brings RGB files to YCbCr")
     if not len(alive):

@@ -56,8 +56,8 @@ def resample(
     backend = chosen_backend(checked_backend(backend), d.device)
     height, width = geometry.size
     shape = (3, height, width) if channels is None else (len(channels), *geometry.grid)
-    # The native kernel writes every value, also where there is nothing.
-    make = torch.empty if backend == "native" else torch.zeros
+    # The kernels write every value, also where there is nothing.
+    make = torch.zeros if backend == "torch" else torch.empty
     out = make((len(chosen), *shape), dtype=torch.float32, device=d.device)
     if len(chosen) == 0:
         return out
@@ -72,11 +72,11 @@ def resample(
     if backend == "triton":
         from dctload.ops._triton_resample import resample_into as by_triton
 
-        by_triton(d, geometry, channels, chosen, out)
-    else:
-        from dctload.ops._torch_resample import resample_into as by_torch
+        by_triton(d, geometry, channels, chosen, out, scale=scale, bias=bias)
+        return out
+    from dctload.ops._torch_resample import resample_into as by_torch
 
-        by_torch(d, geometry, channels, chosen, out)
+    by_torch(d, geometry, channels, chosen, out)
     if scale is not None:
         out *= scale[:, :, None, None]
     if bias is not None:

@@ -184,6 +184,7 @@ def checked_geometry(d: DCTBatch, geometry: Geometry, images: Int) -> None:
     if geometry.requantize is not None and np.min(geometry.requantize, initial=1) < 1:
         raise ValueError("geometry.requantize holds steps of 1 and more")
     _check_numbers(geometry)
+    _check_present(d, geometry, images)
     _check_colors(d, images)
 
 
@@ -193,11 +194,21 @@ def _check_numbers(geometry: Geometry) -> None:
         raise ValueError("geometry.box and geometry.valid are finite numbers")
     if (valid[..., 1] <= valid[..., 0]).any() or (valid != np.floor(valid)).any():
         raise ValueError("geometry.valid is lo < hi in whole pixels")
-    present = geometry.present
-    if present is not None and not ((present[..., 1] > present[..., 0]).all() and (present == np.floor(present)).all()):
-        raise ValueError("geometry.present is lo < hi in whole pixels")
     if (box[..., 0] == box[..., 1]).any():
         raise ValueError("geometry.box is empty: a and b are equal")
+
+
+def _check_present(d: DCTBatch, geometry: Geometry, images: Int) -> None:
+    present = geometry.present
+    if present is None:
+        return
+    if not ((present[..., 1] > present[..., 0]).all() and (present == np.floor(present)).all()):
+        raise ValueError("geometry.present is lo < hi in whole pixels")
+    size = np.stack([d.images.height, d.images.width], axis=1)[images]
+    outside = (present[..., 1] <= 0) | (present[..., 0] >= size)
+    bad = np.flatnonzero(outside.any(axis=1) & ~d.images.failed[images])
+    if len(bad):
+        raise ValueError(f"image {images[bad[0]]}: geometry.present lies outside of the image, so that nothing of it exists")
 
 
 def _check_colors(d: DCTBatch, images: Int) -> None:

@@ -91,9 +91,14 @@ def test_rectangles_of_regions_and_cuts() -> None:
 
 def test_an_index_outside_is_refused() -> None:
     d = ops.unpack(mixed())
-    with pytest.raises(IndexError, match="batch of 9"):
-        d.planes(9)
-    assert d.planes(-1)[0].shape == d.planes(8)[0].shape
+    empty = ops.unpack(dctload.extract([], num_threads=1))
+    for of_image in (d.planes, d.frequencies):
+        for i in (9, -10):
+            with pytest.raises(IndexError, match=f"image {i} of a batch of 9"):
+                of_image(i)
+    with pytest.raises(IndexError, match="image 0 of a batch of 0"):
+        empty.frequencies(0)
+    assert d.planes(-1)[0].shape == d.planes(8)[0].shape and d.frequencies(-1) == d.frequencies(8)
 
 
 def test_a_batch_keeps_its_selection_and_targets_on_the_way() -> None:

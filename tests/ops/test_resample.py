@@ -369,6 +369,9 @@ def test_a_geometry_that_does_not_fit_is_refused() -> None:
         ({"fill": np.zeros((2, 3), np.float32)}, "fill"),
         ({"blur": (np.ones((1, 2)), np.ones((1, 3)))}, "blur"),
         ({"requantize": np.zeros((1, 2, 64), np.uint16)}, "requantize"),
+        ({"present": good.valid * 0}, "present is lo < hi"),
+        ({"present": good.valid + 40}, "image 0: geometry.present lies outside"),
+        ({"present": good.valid - 40}, "image 0: geometry.present lies outside"),
     ):
         with pytest.raises(ValueError, match=words):
             ops.resample(d, replace(good, **wrong), ALL)  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ interpreter must be chosen before triton is imported. Without a device they are 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 
 import dctload
 from dctload import ChannelSelection, PackedBatch
+from support import jpeg_builder as jb
 from support import real_files
 from support.real_files import needs_real_files
 
@@ -219,8 +220,13 @@ def test_one_tensor_equals_the_torch_road(size, last):
         _triton_unpack.unpack_dense(packed, facts, selection, out, **options)
         return out.cpu()
 
+    def apart(numbers):
+        """The same, every other one in memory."""
+        return None if numbers is None else torch.stack([numbers, ~numbers if numbers.dtype == torch.bool else -numbers], 1)[:, 0]
+
     assert torch.equal(filled(), dense.to_dense(d))
-    options = {"mean": mean.to(DEVICE), "std": std.to(DEVICE), "flip": None if flip is None else flip.to(DEVICE)}
+    options = {"mean": mean, "std": std, "flip": flip}
+    options = {name: apart(numbers if numbers is None else numbers.to(DEVICE)) for name, numbers in options.items()}
     want = dense.to_dense(d, mean=mean, std=std, flip=None if flip is None else flip.numpy())
     torch.testing.assert_close(filled(**options), want, rtol=1e-5, atol=1e-5)
     half = torch.empty(shape, dtype=torch.float16, device=DEVICE).to(memory_format=layout)
@@ -292,7 +298,7 @@ def boxes(d, *, size: tuple[int, int], turned: tuple[bool, ...] = (False, False,
 
 
 def by_kernels(d, geometry, channels, like, kind=torch.float32, layout=torch.contiguous_format, **options):
-    out = torch.zeros(like.shape, dtype=kind, device=DEVICE).to(memory_format=layout)
+    out = torch.full(like.shape, 9.0, dtype=kind, device=DEVICE).to(memory_format=layout)
     _triton_resample.resample_into(d, geometry, channels, np.arange(len(d)), out, **options)
     return out.cpu().float().numpy()
 
@@ -344,8 +350,10 @@ def test_files_in_rgb_equal_the_torch_road():
     assert d.headers.color.tolist() == [3, 2]
     for selection in (ChannelSelection.parse("6s"), None):
         geometry = boxes_of_two(d)
-        want = ops.resample(d, geometry, selection, backend="torch").cpu().numpy()
-        assert np.abs(by_kernels(d, geometry, selection, want) - want).max() < 2e-3
+        shape = (2, 3 if selection is None else 6)
+        options = {"scale": torch.rand(shape, device=DEVICE) + 0.5, "bias": torch.randn(shape, device=DEVICE)}
+        want = ops.resample(d, geometry, selection, backend="torch", **options).cpu().numpy()
+        assert np.abs(by_kernels(d, geometry, selection, want, **options) - want).max() < 2e-3
 
 
 def boxes_of_two(d) -> Geometry:
@@ -357,103 +365,131 @@ def boxes_of_two(d) -> Geometry:
 @pytest.mark.parametrize(
     "kind, layout", [(torch.float32, torch.channels_last), (torch.float16, torch.contiguous_format)], ids=str
 )
-def test_normalised_and_cast_in_one_go(kind, layout):
+def test_scaled_shifted_and_cast_in_one_go(kind, layout):
     d, selection = pictures("24s"), ChannelSelection.parse("24s")
     geometry = boxes(d, size=(24, 32), turned=(True, False, False))
-    mean, std = torch.linspace(-30, 30, 24), torch.linspace(5, 60, 24)
-    want = (resampled(d, geometry, selection) - mean[:, None, None].numpy()) / std[:, None, None].numpy()
-    got = by_kernels(d, geometry, selection, want, kind, layout, mean=mean.to(DEVICE), std=std.to(DEVICE))
-    assert np.abs(got - want).max() < (5e-5 if kind == torch.float32 else 1e-3 * np.abs(want).max())
+    scale, bias = torch.rand(24, 3).t() / 20 + 0.01, torch.randn(24, 3).t()  # by image and channel, not contiguous
+    plain = resampled(d, geometry, selection)
+    options = {"scale": scale.to(DEVICE), "bias": bias.to(DEVICE)}
+    for given in (options, {"scale": options["scale"]}, {"bias": options["bias"]}):
+        want = plain * (scale[..., None, None].numpy() if "scale" in given else 1)
+        want = want + (bias[..., None, None].numpy() if "bias" in given else 0)
+        got = by_kernels(d, geometry, selection, want, kind, layout, **given)
+        assert np.abs(got - want).max() < (5e-6 if kind == torch.float32 else 1e-3) * np.abs(want).max()
 
 
 @runs_kernels
 def test_the_kernels_are_a_backend_of_unpack_and_resample():
-    batch = dctload.extract([jpeg((30, 20)), jpeg((24, 33), "L")], "6s")
+    batch = dctload.extract([jpeg((30, 20)), b"no JPEG", jpeg((24, 33), "L")], "6s", on_error="mark")
     d, other = ops.unpack(batch, DEVICE, backend="triton"), ops.unpack(batch, backend="torch")
     assert torch.equal(d.coefficients.cpu(), other.coefficients)
-    box = np.array([[[0.0, 20], [0, 20]]] * 2)
-    geometry, selection = Geometry(box, box.copy(), np.zeros(2, bool), (16, 16)), ChannelSelection.parse("6s")
-    got = ops.resample(d, geometry, selection, backend="triton").cpu()
-    torch.testing.assert_close(got, ops.resample(other, geometry, selection, backend="torch"), rtol=0, atol=2e-3)
+    box = np.array([[[0.0, 20], [0, 20]]] * 3)
+    geometry, selection = Geometry(box, box.copy(), np.zeros(3, bool), (16, 16)), ChannelSelection.parse("6s")
+    for options in ({}, {"scale": torch.rand(3, 6), "bias": torch.randn(3, 6)}):
+        got = ops.resample(d, geometry, selection, backend="triton", **{name: x.to(DEVICE) for name, x in options.items()})
+        want = ops.resample(other, geometry, selection, backend="torch", **options)
+        torch.testing.assert_close(got.cpu(), want, rtol=0, atol=2e-3)
+
+
+@runs_kernels
+def test_the_kernels_are_a_backend_of_to_dense():
+    odd = jb.encode(jb.content(24, 17, "luma smaller", "natural", seed=1)).to_bytes()  # not for the kernel
+    for sources, fits in (([jpeg((24, 17)), b"?", jpeg((24, 17), "L")], True), ([b"?"], False), ([odd], False)):
+        d = ops.unpack(dctload.extract(sources, "6s", on_error="mark"))
+        assert bool(dense._repeats_whole(d, np.flatnonzero(~d.images.failed)).all() and not d.images.failed.all()) == fits
+        flip = [True] * len(d) if fits else None
+        options = {"mean": [3.0] * 6, "std": torch.arange(1.0, 7), "flip": flip}
+        got = ops.to_dense(d.to(DEVICE), torch.float16, torch.channels_last, backend="triton", **options)
+        want = ops.to_dense(d, torch.float16, torch.channels_last, backend="torch", **options)
+        assert got.shape == want.shape and got.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(got.cpu(), want, rtol=2e-3, atol=2e-3)
+
+
+# ----------------------------------------------------------------------------------------- what launches do without a GPU
+
+
+class _Launches:
+    """In a kernel's place: keeps whether each launch came while the tensors' device was the current one."""
+
+    def __init__(self, current: list[object]) -> None:
+        self.current, self.within = current, []
+
+    def __getitem__(self, grid):
+        return lambda *tensors, **constants: self.within.append(bool(self.current))
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Stands in for the kernels, and for torch's choice of a device, which nothing without two GPUs could show."""
+    current: list[object] = []
+
+    @contextlib.contextmanager
+    def device_of(tensor):
+        current.append(tensor.device)
+        yield
+        current.pop()
+
+    fake = _Launches(current)
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    monkeypatch.setattr(_triton_unpack, "_unpack_kernel", fake)
+    monkeypatch.setattr(_triton_resample, "_rows_kernel", fake)
+    monkeypatch.setattr(_triton_resample, "_columns_kernel", fake)
+    return fake
+
+
+@pytest.mark.skipif(INTERPRETED, reason="needs no kernel")
+def test_kernels_are_launched_on_the_device_of_their_tensors(launches):
+    batch = dctload.extract([jpeg((30, 20))], "6s")
+    facts = BatchFacts.read(batch.buffer)
+    _triton_unpack.unpack_into(aligned(batch), facts, torch.empty(facts.num_values, dtype=torch.int16, device=DEVICE))
+    d = ops.unpack(batch, DEVICE, backend="torch")
+    box = np.array([[[0.0, 20], [0, 30]]])
+    out = torch.empty((1, 6, 2, 2), device=DEVICE)
+    geometry = Geometry(box, box.copy(), np.zeros(1, bool), (16, 16))
+    _triton_resample.resample_into(d, geometry, ChannelSelection.parse("6s"), np.arange(1), out)
+    assert launches.within == [True] * 5  # one to unpack, two each for luma and for chroma
+
+
+@pytest.mark.skipif(INTERPRETED, reason="needs no kernel")
+def test_an_output_beyond_offsets_of_32_bits_is_refused():
+    d = ops.unpack(dctload.extract([jpeg((30, 20))], "all"))
+    box = np.array([[[0.0, 20], [0, 30]]])
+    geometry = Geometry(box, box.copy(), np.zeros(1, bool), (8 * 3400, 8 * 3400))
+    out = torch.empty((1, 192, *geometry.grid), device="meta")
+    with pytest.raises(ValueError, match="fewer than 2\\^31 values"):
+        _triton_resample.resample_into(d, geometry, ChannelSelection.parse("all"), np.arange(1), out)
 
 
 # -------------------------------------------------------------------------------------------------------------- compile
 
-_POINTERS = {"packed": "*u8", "packed16": "*i16", "packed32": "*i32", "packed64": "*i64", "channel_of": "*i32", "flip": "*u8"}
-_VARIANTS = {
-    "int16": {"out": "*i16"},
-    "bfloat16": {"out": "*bf16", "DEQUANTIZE": True},
-    "dense": {"out": "*bf16", "DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True, "WIDE": True},
-    "dense, channels_last": {"out": "*bf16", "DEQUANTIZE": True, "DENSE": True, "NORMALIZE": True, "CHANNELS_LAST": True},
-}
+
+@pytest.fixture(scope="module")
+def registers():
+    """The benchmark that compiles the kernels, where it is beside these tests."""
+    pytest.importorskip("rich", reason="benchmarks need rich")
+    module = pytest.importorskip("benchmarks.registers", reason="the benchmarks are not beside these tests")
+    if not (Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas").exists():
+        pytest.skip("this triton brings no ptxas")
+    return module
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
 @pytest.mark.no_sanitizer
-@pytest.mark.parametrize("variant", _VARIANTS)
-def test_the_unpacking_kernel_compiles_for_hopper_without_spilling(variant, tmp_path):
-    launch, chosen = _triton_unpack.Launch(), dict(_VARIANTS[variant])
-    signature = {**_POINTERS, "mean": "*fp32", "gain": "*fp32", "out": chosen.pop("out")}
-    names = ("DEQUANTIZE", "DENSE", "NORMALIZE", "HAS_FLIP", "CHANNELS_LAST", "WIDE", "PORTABLE")
-    constants = {name: chosen.get(name, False) for name in names}
-    constants |= {"COMPONENT_ROUNDS": 2, "IMAGE_ROUNDS": 2, "CHUNK": launch.channels}
-    registers = compiled(_triton_unpack._unpack_kernel, signature, constants, launch.warps, tmp_path)
-    assert registers <= 128, registers  # 16 programs an SM and more
+def test_the_launched_kernels_compile_for_hopper_without_spilling(registers):
+    for name, kernel in registers._kernels().items():
+        found = registers.compiled(90, *kernel)
+        assert found["spilled_bytes"] == 0 and found["registers"] <= 128, (name, found)  # 16 programs an SM and more
 
 
 @pytest.mark.skipif(INTERPRETED, reason="the interpreter compiles nothing")
 @pytest.mark.no_sanitizer
 @pytest.mark.parametrize("out", [2, 4, 8])
-def test_the_resampling_kernels_compile_for_hopper_without_spilling(out, tmp_path):
-    signature = {"values": "*i16", "facts": "*i64", "ranks": "*i32", "first": "*i32", "channel_of": "*i32", "out": "*bf16"}
-    real = (
-        "steps",
-        "coarse",
-        "operator",
-        "rows_out",
-        "rows_in",
-        "fill",
-        "ones_y",
-        "inside_y",
-        "ones_x",
-        "inside_x",
-        "off",
-        "gain",
-    )
-    signature |= dict.fromkeys(real, "*fp32")
-    shared = {"BAND_V": 8, "OUT_U": out, "WIDE_U": out, "BLOCK": 64}
-    rows = {**shared, "BAND_U": 8, "REQUANTIZE": False}
-    warps = _triton_resample._warps(8 * out * 64, 32)
-    assert compiled(_triton_resample._rows_kernel, signature, rows, warps, tmp_path) <= 128
-    columns = {**shared, "OUT_V": out, "WIDE_V": out, "FILL": False, "NORMALIZE": True, "CHANNELS_LAST": False}
-    warps = _triton_resample._warps(out * out * 64, 16)
+def test_each_layout_of_the_output_compiles_for_hopper_without_spilling(out, registers):
+    one_block = {"columns": 1, "height": 1, "width": 1}  # numbers that are 1 are compiled in
     for pixels in (False, True):
-        for stride in (
-            "stride_row",
-            "stride_col",
-            "stride_channel",
-        ):  # a stride of 1 is compiled in: turned, plain, channels_last
-            constants = {**columns, "PIXELS": pixels, stride: 1}
-            assert compiled(_triton_resample._columns_kernel, signature, constants, warps, tmp_path) <= 96
-
-
-def compiled(kernel, signature: dict[str, str], constants: dict[str, object], warps: int, folder: Path) -> int:
-    """Registers a thread of a kernel compiled for sm_90, where nothing is spilled. Needs no device."""
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    ptxas = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
-    if not ptxas.exists():
-        pytest.skip("this triton brings no ptxas")
-    names = kernel.arg_names
-    types = {name: "constexpr" if name in constants else signature.get(name, "i32") for name in names}
-    divisible = {(names.index(name),): [["tt.divisibility", 16]] for name in names if types[name].startswith("*")}
-    source = ASTSource(kernel, types, {(names.index(name),): value for name, value in constants.items()}, divisible)
-    text = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}).asm["ptx"]
-    path = folder / "kernel.ptx"
-    path.write_text(text)
-    arch = re.search(r"\.target (sm_\w+)", text)[1]
-    command = [str(ptxas), "-v", f"--gpu-name={arch}", str(path), "-o", str(folder / "kernel.cubin")]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    assert re.findall(r"(\d+) bytes spill", said) == ["0", "0"], said
-    return int(re.search(r"Used (\d+) registers", said)[1])
+        for ones in ({"stride_row": 1}, {"stride_channel": 1}, one_block):
+            constants, warps = registers.stage_2(out, columns=ones.get("columns", 56), pixels=pixels)
+            found = registers.compiled(90, _triton_resample._columns_kernel, {**constants, **ones}, warps, "*bf16")
+            assert found["spilled_bytes"] == 0 and found["registers"] <= 96, (pixels, ones, found)
+    constants, warps = registers.stage_1(out, columns=1)
+    assert registers.compiled(90, _triton_resample._rows_kernel, {**constants, "columns": 1}, warps)["spilled_bytes"] == 0

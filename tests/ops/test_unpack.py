@@ -132,6 +132,9 @@ def test_wrong_arguments_are_named() -> None:
     packed = mixed()
     with pytest.raises(ValueError, match="backend"):
         ops.unpack(packed, backend="cuda")
+    for device, backend in (("meta", "triton"), ("meta", "native")):
+        with pytest.raises(ValueError, match=f"backend {backend} .* on meta"):
+            ops.unpack(packed, device, backend=backend).coefficients  # noqa: B018
     with pytest.raises(ValueError, match="2 entries for 5 images"):
         ops.unpack(packed, channels=["24s", "6s"])
     assert [len(s) for s in ops.unpack(packed, channels=["24s"] * 4 + ["6s"]).channels] == [24, 24, 24, 24, 6]  # type: ignore[union-attr]
