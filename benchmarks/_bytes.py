@@ -8,7 +8,7 @@ representations have no header at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,13 @@ class Representation:
     note: str = ""
 
     @property
+    def label(self) -> str:
+        """The name, as short as a table or a picture wants it."""
+        if self.kind == "packed":
+            return f"{self.name} ({self.channels} channels)"
+        return self.name.replace(" of the region", ", region")
+
+    @property
     def mean(self) -> float:
         return sum(self.sizes) / len(self.sizes)
 
@@ -62,7 +69,6 @@ class Measurement:
     areas: list[tuple[int, int]]  # height, width of what the crop asks for
     representations: list[Representation]
     skipped: list[str] = field(default_factory=list)  # "name: reason"
-    batches: dict[str, Any] = field(default_factory=dict)  # one packed batch a selection, for the copies to a GPU
 
     def __getitem__(self, name: str) -> Representation:
         for found in self.representations:
@@ -115,21 +121,20 @@ def measure(
     good, headers, skipped = readable(files)
     if not good:
         fail(f"{files.name}: none of the {len(files)} files can be decoded; the first: {skipped[0]}")
-    kept = _data.FileSet(files.name, tuple(good), files.note)
+    kept = replace(files, files=tuple(good))
     sizes = [(header.height, header.width) for header in headers]
     regions = _data.regions(sizes, crop)
     areas = [size if region is None else (region[2], region[3]) for size, region in zip(sizes, regions, strict=True)]
 
-    batches: dict[str, Any] = {}
     packed, whole = [], []
     for name, selection in chosen.items():
-        counted, batches[name] = _packed_sizes(kept, headers, selection, regions, partial(tell, text=f"packed {name}"))
+        counted = _packed_sizes(kept, headers, selection, regions, partial(tell, text=f"packed {name}"))
         packed.append(Representation(f"packed {name}", "packed", counted, len(selection)))
         if crop != "none":
-            counted, _ = _packed_sizes(kept, headers, selection, None, partial(tell, text=f"packed {name}, whole"))
+            counted = _packed_sizes(kept, headers, selection, None, partial(tell, text=f"packed {name}, whole"))
             whole.append(Representation(f"packed {name}, whole image", "packed whole", counted, len(selection)))
     everything = [*_pixels(kept, areas), *_dense(chosen, len(kept)), *packed, *whole]
-    return Measurement(kept, crop, regions, areas, everything, skipped, batches)
+    return Measurement(kept, crop, regions, areas, everything, skipped)
 
 
 def readable(files: _data.FileSet) -> tuple[list[_data.JPEGFile], list[Any], list[str]]:
@@ -151,26 +156,49 @@ def readable(files: _data.FileSet) -> tuple[list[_data.JPEGFile], list[Any], lis
     return good, headers, skipped
 
 
+def with_colour(files: _data.FileSet) -> tuple[_data.FileSet, list[str]]:
+    """The files with one or three components, and a line for each of the others; ends with one line where there is none."""
+    import dctload
+
+    good, skipped = [], []
+    for file in files.files:
+        count = len(dctload.read_header(file.data).components)
+        if count in (1, 3):
+            good.append(file)
+        else:
+            skipped.append(f"{file.name}: {count} components have no Y, Cb, Cr by a linear map")
+    if not good:
+        fail(f"{files.name}: no file has one or three components; the first: {skipped[0]}")
+    return replace(files, files=tuple(good)), skipped
+
+
+def usable(files: _data.FileSet) -> tuple[_data.FileSet, list[str]]:
+    """The files that can be decoded and transformed, and a line for each other; ends with one line where there is none."""
+    good, _, damaged = readable(files)
+    if not good:
+        fail(f"{files.name}: none of the {len(files)} files can be decoded; the first: {damaged[0]}")
+    kept, colourless = with_colour(replace(files, files=tuple(good)))
+    return kept, [*damaged, *colourless]
+
+
 def _packed_sizes(
     files: _data.FileSet,
     headers: Sequence[Any],
     selection: Any,
     regions: Sequence[_data.Region | None] | None,
     step: Callable[..., Any],
-) -> tuple[list[float], Any]:
-    """Bytes of each image, headers counted, and the first batch."""
+) -> list[float]:
+    """Bytes of each image, headers counted."""
     import dctload
 
     sizes: list[float] = []
-    first = None
     for start in range(0, len(files), BATCH):
         part = slice(start, start + BATCH)
         boxes = None if regions is None else list(regions[part])
         batch = dctload.extract(files.sources[part], channels=selection, regions=boxes)
-        first = first or batch
         sizes.extend(image_sizes(batch, [len(header.components) for header in headers[part]]))
         step(len(batch))
-    return sizes, first
+    return sizes
 
 
 def image_sizes(batch: Any, components: Sequence[int]) -> list[float]:

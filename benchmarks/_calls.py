@@ -8,7 +8,6 @@ from typing import Any
 
 FEW = 16  # files a call in one thread: a call by itself costs some 10 us, which no loader pays for each file
 BATCH = 64  # files a call with all threads
-SEED = 12345
 
 
 @dataclass
@@ -89,7 +88,7 @@ def regions(sources: Sequence[bytes], crop: str) -> list[Any]:
     from benchmarks import _data
 
     headers = [dctload.read_header(source) for source in sources]
-    return list(_data.regions([(header.height, header.width) for header in headers], crop, SEED))  # type: ignore[arg-type]
+    return list(_data.regions([(header.height, header.width) for header in headers], crop))  # type: ignore[arg-type]
 
 
 def _extractor(num_threads: int) -> Callable[..., Any]:

@@ -81,7 +81,7 @@ def _copy_time(torch: Any, target: Any, source: Any) -> float:
 def _link_counter(torch: Any, target: Any, source: Any) -> dict[str, Any]:
     """What the PCIe link itself counted while this copy was repeated, as a share of the bytes that were copied.
 
-    A share somewhat above 1 is right: the counter includes packet headers. Empty where counters cannot be read."""
+    A share somewhat above 1 is right: the counter includes packet headers. Where it cannot be read, the reason."""
     try:
         import pynvml
 
@@ -101,15 +101,17 @@ def _link_counter(torch: Any, target: Any, source: Any) -> dict[str, Any]:
             torch.cuda.synchronize()
             copied += source.numel()
 
-    worker = threading.Thread(target=copy_until_stopped)
+    worker = threading.Thread(target=copy_until_stopped, daemon=True)
     counted = []
     start = time.perf_counter()
     worker.start()
-    while time.perf_counter() - start < COUNTER_SECONDS:
-        kilobytes = pynvml.nvmlDeviceGetPcieThroughput(handle, pynvml.NVML_PCIE_UTIL_RX_BYTES)
-        counted.append(kilobytes * 1024)
-    stop.set()
-    worker.join()
+    try:
+        while time.perf_counter() - start < COUNTER_SECONDS:
+            kilobytes = pynvml.nvmlDeviceGetPcieThroughput(handle, pynvml.NVML_PCIE_UTIL_RX_BYTES)
+            counted.append(kilobytes * 1024)
+    finally:
+        stop.set()
+        worker.join()
     rate = copied / (time.perf_counter() - start)
     seen = statistics.median(counted)
     return {"link_counter": round(seen / rate, 3), "link_counter_bytes_per_second": round(seen)}

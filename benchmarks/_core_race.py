@@ -5,13 +5,13 @@ All contestants run in one process and one thread; a round sends all files throu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import _harness
+from benchmarks import _bars, _harness
 from benchmarks._core import CONTESTANTS
-from benchmarks._harness import Row, Timings, rotated
+from benchmarks._harness import Row, Spread, Timings, rotated
 from benchmarks._race import Race
 from benchmarks._variants import BARS
 from benchmarks._worker import Worker
@@ -55,7 +55,7 @@ def run(race: Race, yardstick: str, origin: str, rounds: int, step: Callable[...
             found.times[name] = {key: Timings() for key in CONTESTANTS}
         for turn in range(rounds):
             for name, times in found.times.items():
-                for key in rotated(list(CONTESTANTS), turn * 5):
+                for key in rotated(list(CONTESTANTS), turn):
                     step(0, f"the core alone, round {turn + 1} of {rounds}, {name}, {key}")
                     times[key].add(worker.ask("core_turn", key, name), race.files(name))
             step(1)
@@ -90,38 +90,35 @@ def bars(found: CoreRace | None) -> list[dict[str, Any]]:
     for bar in BARS:
         if bar.other != "libjpeg":
             continue
-        measured = spread = None
+        measured = None
         if found is not None and bar.files in found.times:
-            measured = found.ratio(bar.files, bar.ours)
             pair = (found.times[bar.files][key].rounds for key in (bar.ours, LIBJPEG))
-            spread = _harness.Spread.of(sum(theirs) / sum(mine) for mine, theirs in zip(*pair, strict=True)).iqr
-        made.append(
-            {
-                "set": bar.files,
-                "ours": PREFIX + bar.ours,
-                "other": "libjpeg-turbo" if found is None else found.library,
-                "ratio": None if measured is None else round(measured, 3),
-                "iqr": None if spread is None else round(spread, 3),
-                "bar": bar.least,
-                "wish": bar.wish,
-                "promised": bar.promised,
-                "met": None if measured is None else measured >= bar.least,
-            }
-        )
+            spread = Spread.of(sum(theirs) / sum(mine) for mine, theirs in zip(*pair, strict=True))
+            measured = Spread(found.ratio(bar.files, bar.ours), spread.iqr, spread.n)
+        library = "libjpeg-turbo" if found is None else found.library
+        made.append(_bars.outcome(PREFIX + bar.ours, library, bar.files, measured, bar.least, bar.wish, bar.promised))
     return made
 
 
-def table(made: Sequence[Row]) -> _harness.Table:
+def table(out: _harness.Console, made: Sequence[Row]) -> _harness.Table:
     """The rows, set by set."""
-    columns = ("The core alone, one thread, no Python", "images/s", "iqr", "MB/s", "us/file", "/ libjpeg")
-    shown = _harness.table("The core alone and libjpeg-turbo, called from C in one process", columns)
-    before = None
-    for row in made:
-        facts: Mapping[str, Any] = row.extra
-        if before not in (None, facts["set"]):
-            shown.add_section()
-        before = facts["set"]
-        figures = [f"{row.median:,.0f}", f"{row.iqr:,.0f}", f"{facts['mb_per_s']:,.0f}", f"{facts['us_per_file']:,.0f}"]
-        figures += [_harness.ratio(value) for value in facts["ratio"].values()]
-        shown.add_row(row.name, *figures, style="bold" if facts["key"] != PREFIX + LIBJPEG else None)
-    return shown
+    heads = ("files", "!one thread, no Python", "images/s", "iqr", "MB/s", "us/file", "/ libjpeg")
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        title = "The core alone and libjpeg-turbo, called from C in one process"
+        shown = _harness.table(title, _harness.without(heads, left_out))
+        before = ""
+        for row in made:
+            facts: Mapping[str, Any] = row.extra
+            name = facts["set"]
+            if before not in ("", name):
+                shown.add_section()
+            label = row.name.removesuffix(f", {name}").removesuffix(", from C").removesuffix(" coefficients")
+            figures = [f"{row.median:,.0f}", f"{row.iqr:,.0f}", f"{facts['mb_per_s']:,.0f}", f"{facts['us_per_file']:,.0f}"]
+            figures += [_harness.ratio(value) for value in facts["ratio"].values()]
+            cells = _harness.without(("" if name == before else name, label, *figures), left_out)
+            shown.add_row(*cells, style="bold" if facts["key"] != PREFIX + LIBJPEG else None)
+            before = name
+        return shown
+
+    return _harness.fitted(out, make, spare=(5, 4, 3))

@@ -37,6 +37,7 @@ WHEEL_FOLDERS = {"skimage": ("data",), "sklearn": ("datasets", "images")}
 PIP_NAMES = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 QUALITIES = (75, 90, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:0")
+SEED = 12345  # of the first file's crop
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
@@ -91,19 +92,19 @@ def file_set(folder: str | None) -> FileSet:
     return embedded_photos() if folder is None else folder_photos(Path(folder))
 
 
-def folder_photos(folder: Path) -> FileSet:
-    """Every file below `folder` whose name ends like a JPEG's, in any case of letters."""
+def folder_photos(folder: Path, option: str = "--data") -> FileSet:
+    """Every file below `folder` whose name ends like a JPEG's, in any case of letters; `option` is who asked for it."""
     if not folder.exists():
-        fail(f"--data {folder}: no such folder")
+        fail(f"{option} {folder}: no such folder")
     if folder.is_file():
-        fail(f"--data {folder}: is a file; give the folder that holds it")
+        fail(f"{option} {folder}: is a file; give the folder that holds it")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
-        fail(f"--data {folder}: no JPEG file in it or below it (looked for {', '.join(SUFFIXES)})")
+        fail(f"{option} {folder}: no JPEG file in it or below it (looked for {', '.join(SUFFIXES)})")
     try:
         files = tuple(JPEGFile(str(path.relative_to(folder)), path.read_bytes()) for path in paths)
     except OSError as error:
-        fail(f"--data {folder}: {error.filename}: {error.strerror}")
+        fail(f"{option} {folder}: {error.filename}: {error.strerror}")
     return FileSet(folder.resolve().name, files)
 
 
@@ -130,13 +131,13 @@ def embedded_photos(long_side: int | None = None) -> FileSet:
     return FileSet("embedded" if long_side is None else f"embedded-{long_side}", tuple(files), note)
 
 
-def regions(sizes: Sequence[tuple[int, int]], crop: Crop, seed: int = 12345) -> list[Region | None]:
+def regions(sizes: Sequence[tuple[int, int]], crop: Crop) -> list[Region | None]:
     """The rectangle of each file that a crop asks for; `sizes` are (height, width), None means the whole image."""
     if crop == "none":
         return [None] * len(sizes)
     if crop == "448":
         return [_centre_region(height, width) for height, width in sizes]
-    return [_random_region(height, width, random.Random(seed + index)) for index, (height, width) in enumerate(sizes)]
+    return [_random_region(height, width, random.Random(SEED + index)) for index, (height, width) in enumerate(sizes)]
 
 
 def _centre_region(height: int, width: int) -> Region:

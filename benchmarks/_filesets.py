@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import dctload
 from benchmarks import _libjpeg
 from benchmarks._data import FileSet, JPEGFile
 from benchmarks._variants import MAIN, ONLY_420, PROGRESSIVE, SMALL
@@ -24,7 +25,11 @@ def derived_sets(main: FileSet, small: FileSet) -> tuple[dict[str, FileSet], dic
     else:
         absent[f"set {ONLY_420}"] = f"{len(only)} such files in {main.name}, fewer than {FEWEST}"
     try:
-        sets[PROGRESSIVE] = progressive_copies(main)
+        copies = progressive_copies(main)
+        if len(copies):
+            sets[PROGRESSIVE] = copies
+        else:
+            absent[f"set {PROGRESSIVE}"] = f"libjpeg-turbo reads none of {main.name}"
     except _libjpeg.AbsentError as reason:
         absent[f"set {PROGRESSIVE}"] = f"the copies are made with libjpeg-turbo: {reason}"
     sets[SMALL] = small
@@ -65,15 +70,8 @@ def shortened(sets: dict[str, FileSet], count: int) -> dict[str, FileSet]:
 
 
 def _is_420(data: bytes) -> bool:
-    """Whether a file has three components, luma 2x2 and chroma 1x1, by its frame header."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker, size = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker == 0xFF:
-            place += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            frame = data[place + 4 : place + 2 + size]
-            return len(frame) == 15 and frame[5] == 3 and frame[7::3] == b"\x22\x11\x11"
-        place += 2 + size
-    return False
+    """Whether a file is 4:2:0, by its header."""
+    try:
+        return dctload.read_header(data).subsampling == "4:2:0"
+    except dctload.JPEGError:
+        return False

@@ -7,11 +7,13 @@ measured. Medians and their spread, never the best.
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import statistics
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,7 @@ from benchmarks import _machine
 
 try:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
+    from rich.console import Console as Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.table import Table as Table
 except ModuleNotFoundError as error:
@@ -29,6 +31,8 @@ except ModuleNotFoundError as error:
 
 SCHEMA = "dctload-benchmark/1"
 RESULTS = Path(__file__).resolve().parent / "results"
+STDOUT = "-"  # as the file of --json
+DATA = "folder of JPEG files, searched through; default: photographs out of two wheels"
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Row:
     extra: Mapping[str, Any] = field(default_factory=dict)  # by benchmark: mean, p99, ratios, peak memory
 
     def as_json(self) -> dict[str, Any]:
+        """The row as JSON has it; a median that is not there (NaN) is null."""
         plain = {key: getattr(self, key) for key in ("name", "unit", "median", "iqr", "n", "threads", "note")}
-        return {**plain, **self.extra}
+        return {**plain, "median": None if math.isnan(self.median) else self.median, **self.extra}
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ class Timings:
 
 
 def rotated(items: Sequence[Any], turn: int) -> list[Any]:
-    """The items from another start each turn, so that no variant always runs behind the same neighbour."""
-    start = turn % len(items) if items else 0
+    """The items from another start each turn, spread over them (golden section): nobody keeps one place in a round."""
+    start = int(turn * len(items) * 0.618034) % max(len(items), 1)
     return [*items[start:], *items[:start]]
 
 
@@ -119,17 +124,75 @@ def result(module: str, arguments: Sequence[str] | None, data: Mapping[str, Any]
     }
 
 
+def parser(module: str, description: str, examples: str, data: str | None = None) -> argparse.ArgumentParser:
+    """The command line that all benchmarks share: --data (with a help of its own it is a must), --json and --save."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--data", metavar="DIR", required=data is not None, help=data or DATA)
+    made.add_argument("--json", metavar="F", help="write the result as JSON; - prints it instead of the tables")
+    made.add_argument("--save", action="store_true", help="keep the result in benchmarks/results/")
+    return made
+
+
+def parsed(made: argparse.ArgumentParser, arguments: Sequence[str] | None, *partial: str) -> argparse.Namespace:
+    """The options; ends with one line where --save meets one of `partial`, or where what --json names cannot be written."""
+    options = made.parse_args(arguments)
+    if options.save and any(getattr(options, name) for name in partial):
+        listed = " and ".join(f"--{name}" for name in partial)
+        made.error(f"--save keeps whole runs only; leave out {listed}, or write the result elsewhere with --json F")
+    if options.json and options.json != STDOUT:
+        writable(options.json)
+    return options
+
+
+def count(text: str) -> int:
+    """An option's whole number, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def keep(options: argparse.Namespace, content: Mapping[str, Any], benchmark: str, *parts: str) -> None:
+    """Write a result wherever `--json` and `--save` want it."""
+    write_json(options, content)
+    if options.save:
+        save(content, benchmark, *parts)
+
+
+def write_json(options: argparse.Namespace, content: Mapping[str, Any]) -> None:
+    """Write a result to the file of `--json`, or to stdout for `-`."""
+    if options.json == STDOUT:
+        print(_json(content))
+    elif options.json:
+        write_result(content, Path(options.json))
+
+
+def save(content: Mapping[str, Any], benchmark: str, *parts: str) -> None:
+    """Keep a result among those of `benchmarks/results/`, and say so."""
+    path = results_path(benchmark, content["data"]["name"], *parts)
+    write_result(content, path)
+    print(f"saved {path.name}", file=sys.stderr)
+
+
 def write_result(content: Mapping[str, Any], path: Path) -> None:
     """Write a result as indented JSON."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=float) + "\n", encoding="utf-8")
+        path.write_text(_json(content) + "\n", encoding="utf-8")
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror}")
 
 
-def writable(name: str) -> Path:
-    """The path of a file that will be written at the end; ends at once with one line where that cannot work."""
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, default=float)
+
+
+def writable(name: str) -> None:
+    """Ends with one line where a file that is to be written at the end cannot be written."""
     path = Path(name)
     was_there = path.exists()
     try:
@@ -139,7 +202,6 @@ def writable(name: str) -> Path:
             path.unlink()
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror}")
-    return path
 
 
 def need_dctload() -> None:
@@ -150,18 +212,26 @@ def need_dctload() -> None:
         fail(str(error) if "dctload" in str(error).lower() else f"dctload cannot be imported: {error}")
 
 
+def need_torch(device: str = "cpu") -> None:
+    """Ends with one line where torch, or the CUDA device that is asked for, is not there."""
+    try:
+        import torch
+    except ImportError:
+        fail("this benchmark needs torch; run: pip install torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        fail("--device cuda: torch finds no CUDA device")
+
+
 def results_path(benchmark: str, data: str, *parts: str) -> Path:
     """Where a result of this machine is kept: `benchmarks/results/BENCHMARK-DATA[-PART]-MACHINE.json`."""
     words = [benchmark, _machine.slug(data), *parts, _machine.this_machine().short_name]
     return RESULTS / f"{'-'.join(words)}.json"
 
 
-def console(stderr: bool = False, width: int | None = None) -> Console:
+def console() -> Console:
     """A console that never breaks a table's line where the output is a file or a pipe."""
-    made = Console(stderr=stderr, highlight=False, width=width)
-    if width is None and not made.is_terminal:
-        made = Console(stderr=stderr, highlight=False, width=160)
-    return made
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=160)
 
 
 def table(title: str, columns: Sequence[str], caption: str = "") -> Table:
@@ -176,8 +246,28 @@ def table(title: str, columns: Sequence[str], caption: str = "") -> Table:
     )
     for index, heading in enumerate(columns):
         text = index == 0 or heading.startswith("!")
-        made.add_column(heading.lstrip("!"), justify="left" if text else "right", no_wrap=not text)
+        made.add_column(heading.lstrip("!"), justify="left" if text else "right", no_wrap=not text, overflow="fold")
     return made
+
+
+def fitted(out: Console, make: Callable[[Collection[int]], Table], spare: Sequence[int]) -> Table:
+    """The table that `make` returns, less as few columns as a narrow terminal asks for.
+
+    Args:
+        out: Where it will be printed.
+        make: Makes the table without the columns of these numbers.
+        spare: Columns that can be missed, the first to go first.
+    """
+    for left_out in range(len(spare) + 1):
+        made = make(spare[:left_out])
+        if out.measure(made, options=out.options.update(max_width=1000)).maximum <= out.width:
+            break
+    return made
+
+
+def without(cells: Sequence[str], left_out: Collection[int]) -> list[str]:
+    """A row or its headings less the columns of these numbers."""
+    return [cell for place, cell in enumerate(cells) if place not in left_out]
 
 
 def bullets(out: Console, heading: str, lines: Iterable[str]) -> None:
@@ -186,6 +276,14 @@ def bullets(out: Console, heading: str, lines: Iterable[str]) -> None:
     for line in lines:
         text = textwrap.fill(line, out.width - 4, subsequent_indent="    ", break_on_hyphens=False) if out.is_terminal else line
         out.print(f"  - {text}", soft_wrap=True, markup=False)
+
+
+def left_out(out: Console, lines: Sequence[str]) -> None:
+    """The first files that take no part, and why; the others' number."""
+    for line in lines[:5]:
+        out.print(f"left out: {line}", style="yellow", soft_wrap=True, markup=False)
+    if len(lines) > 5:
+        out.print(f"left out: {len(lines) - 5} more files", style="yellow")
 
 
 @contextmanager

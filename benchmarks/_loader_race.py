@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks import _processes
 from benchmarks._crops import Job
 from benchmarks._harness import Spread, rotated
-from benchmarks._worker import Worker, WorkerError
+from benchmarks._worker import Worker, WorkerError, line_up_workers
 
 MODULE = "benchmarks._loader_session"
 WARM = 2  # epochs before the first that counts
@@ -107,29 +107,24 @@ def line_up(variants: Sequence[Variant], job: Job, step: Callable[..., None]) ->
     """Start a process for each variant and let it go through two epochs (not timed); their peak memory is noted."""
     race = Race(job)
     environment = {"OMP_NUM_THREADS": str(job.threads)}
-    for variant in variants:
-        step(0, f"warm-up, {variant.key}")
-        worker = Worker(environment, MODULE)
-        try:
-            opened = worker.ask("open", variant.maker, variant.options, job)
-            with _processes.PeakMemory(worker.pid) as peak:
-                for number in range(WARM):
-                    seen = worker.ask("epoch", number)
-            if seen["images"] != len(job):
-                raise WorkerError(f"yields {seen['images']:.0f} images of {len(job)}")
-        except WorkerError as error:
-            race.absent[variant.key] = str(error).strip().splitlines()[0]
-            worker.close()
-            continue
-        race.entries[variant.key] = Entry(variant, worker, opened["label"], opened["note"], opened["output"], peak=peak.highest)
-        step(1)
+
+    def enter(variant: Variant, worker: Worker) -> Entry:
+        opened = worker.ask("open", variant.maker, variant.options, job)
+        with _processes.PeakMemory(worker.pid) as peak:
+            for number in range(WARM):
+                seen = worker.ask("epoch", number)
+        if seen["images"] != len(job):
+            raise WorkerError(f"yields {seen['images']:.0f} images of {len(job)}")
+        return Entry(variant, worker, opened["label"], opened["note"], opened["output"], peak=peak.highest)
+
+    race.entries, race.absent = line_up_workers(variants, lambda _: Worker(environment, MODULE), enter, step)
     return race
 
 
 def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
     """Every round: an epoch of each. The starting variant moves on from round to round."""
     for turn in range(rounds):
-        for entry in rotated(list(race.entries.values()), turn * 5):
+        for entry in rotated(list(race.entries.values()), turn):
             step(0, f"round {turn + 1} of {rounds}, {entry.variant.key}")
             entry.turns.append(entry.worker.ask("epoch", WARM + turn))
         step(1)
@@ -139,7 +134,7 @@ def run_steps(race: Race, rounds: int, step: Callable[..., None]) -> None:
     """The same, with a ResNet-50 that trains on each batch; the first epoch of each is not counted."""
     fed = [entry for entry in race.entries.values() if entry.variant.steps]
     for turn in range(-1, rounds):
-        for entry in rotated(fed, max(turn, 0) * 5):
+        for entry in rotated(fed, max(turn, 0)):
             step(0, f"ResNet-50, round {turn + 1} of {rounds}, {entry.variant.key}")
             seen = entry.worker.ask("steps", WARM + max(turn, 0))
             if turn >= 0:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import _harness
+from benchmarks import _bars, _harness
 from benchmarks._harness import Row, Spread, ratio
 from benchmarks._loader_race import PILLOW, Entry, Race
 
@@ -67,20 +67,8 @@ def bars(race: Race) -> list[dict[str, Any]]:
     """Each promised ratio beside what was measured."""
     found = []
     for bar in BARS["cpu" if race.job.device == "cpu" else "cuda"]:
-        measured = race.ratio(bar.ours, bar.other)
-        found.append(
-            {
-                "set": bar.what,
-                "ours": bar.ours,
-                "other": race.entries[bar.other].label if bar.other in race.entries else bar.other,
-                "ratio": None if measured is None else round(measured.median, 3),
-                "iqr": None if measured is None else round(measured.iqr, 3),
-                "bar": round(bar.least, 3),
-                "wish": "",
-                "promised": True,
-                "met": None if measured is None else measured.median >= bar.least,
-            }
-        )
+        other = race.entries[bar.other].label if bar.other in race.entries else bar.other
+        found.append(_bars.outcome(bar.ours, other, bar.what, race.ratio(bar.ours, bar.other), bar.least))
     return found
 
 
@@ -88,28 +76,38 @@ def losses(race: Race) -> list[str]:
     """Where ours is not faster, and what is not compared."""
     said = []
     for key, entry in race.entries.items():
-        if entry.variant.ours and entry.output == "rgb":
+        if key == "loader 24s" or (entry.variant.ours and entry.output == "rgb"):
             for other, rival in race.entries.items():
                 beside = race.ratio(key, other)
                 if not rival.variant.ours and beside is not None and beside.median < 1:
                     said.append(f"{entry.label} is {ratio(beside.median)} x as fast as {rival.label}.")
-    plain = race.entries.get("loader 24s")
-    if plain is not None:
-        for other, rival in race.entries.items():
-            beside = race.ratio("loader 24s", other)
-            if not rival.variant.ours and beside is not None and beside.median < 1:
-                said.append(f"{plain.label} is {ratio(beside.median)} x as fast as {rival.label}.")
     said.append("Rivals get their crops as numbers before the clock starts; ours draws them while it runs.")
     return said
 
 
-def show(race: Race, bar_rows: Sequence[Mapping[str, Any]], absent: Mapping[str, str]) -> None:
+def show(race: Race, bar_rows: Sequence[Mapping[str, Any]]) -> None:
     """Print everything: the rates, steps that wait, the targets, what is absent and where there is no gain."""
     out = _harness.console()
+    out.print(_harness.fitted(out, lambda left_out: _rates(race, left_out), spare=(2, 6, 5)))
+    fed = [entry for entry in race.entries.values() if entry.fed]
+    if fed:
+        made = _harness.table("A ResNet-50 step in bfloat16 that waits for its batch", ("", "share of time", "iqr", "images/s"))
+        for entry in fed:
+            share, speed = waiting(entry), Spread.of(turn["images"] / turn["seconds"] for turn in entry.fed)
+            made.add_row(entry.label, f"{share.median:.1%}", f"{share.iqr:.1%}", f"{speed.median:,.0f}")
+        out.print(made)
+    out.print(_bars.table(out, "Targets", "", bar_rows, (_bars.SPREAD, _bars.OTHER)))
+    _harness.bullets(out, "Where there is no gain", losses(race))
+    if race.absent:
+        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in race.absent.items()])
+
+
+def _rates(race: Race, left_out: Collection[int]) -> _harness.Table:
+    """One row a pipeline."""
     job = race.job
-    columns = ("", "images/s", "iqr", "/ Pillow", "CPU ms/image", "peak MB", "!output")
+    columns = ("", "images/s", "iqr", "/ Pillow", "CPU ms\n/ image", "peak\nMB", "!output")
     title = f"{len(job)} images an epoch, crops to {job.size}, batches of {job.batch_size}, {job.threads} cores, on {job.device}"
-    made = _harness.table(title, columns)
+    made = _harness.table(title, _harness.without(columns, left_out))
     before = None
     for key, entry in race.entries.items():
         if before is not None and before != entry.variant.ours:
@@ -119,21 +117,6 @@ def show(race: Race, bar_rows: Sequence[Mapping[str, Any]], absent: Mapping[str,
         shown = "" if beside is None else ratio(beside.median)
         peak = "" if entry.peak is None else f"{entry.peak / 1e6:,.0f}"
         figures = (f"{rate.median:,.0f}", f"{rate.iqr:,.0f}", shown, f"{entry.cpu().median:.2f}", peak)
-        made.add_row(entry.label, *figures, entry.output, style="bold" if entry.variant.ours else None)
-    out.print(made)
-    fed = [entry for entry in race.entries.values() if entry.fed]
-    if fed:
-        made = _harness.table("A ResNet-50 step in bfloat16 that waits for its batch", ("", "share of time", "iqr", "images/s"))
-        for entry in fed:
-            share, speed = waiting(entry), Spread.of(turn["images"] / turn["seconds"] for turn in entry.fed)
-            made.add_row(entry.label, f"{share.median:.1%}", f"{share.iqr:.1%}", f"{speed.median:,.0f}")
-        out.print(made)
-    made = _harness.table("Targets", ("ratio of", "!to", "!", "measured", "iqr", "target", ""))
-    for bar in bar_rows:
-        verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[bar["met"]]
-        measured = ("not run", "") if bar["ratio"] is None else (f"{bar['ratio']:.2f}", f"{bar['iqr']:.2f}")
-        made.add_row(bar["ours"], bar["other"], bar["set"], *measured, f"{bar['bar']:.2f}", verdict)
-    out.print(made)
-    _harness.bullets(out, "Where there is no gain", losses(race))
-    if absent:
-        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in absent.items()])
+        cells = _harness.without((entry.label, *figures, entry.output), left_out)
+        made.add_row(*cells, style="bold" if entry.variant.ours else None)
+    return made

@@ -11,7 +11,7 @@ def loader_table(content: dict[str, Any]) -> str:
     """One row a pipeline; where a model was fed, the share of time in which it waited."""
     fed = {row["key"].removesuffix(", fed"): row for row in content["rows"] if row["unit"] == "share of time"}
     heads = ["pipeline", "output", "images/s", "/ Pillow", "CPU ms an image", "peak MB", *(["ResNet-50 waits"] if fed else [])]
-    lines = [_line(*heads), "|---|---|" + "--:|" * (len(heads) - 2)]
+    lines = [line(*heads), "|---|---|" + "--:|" * (len(heads) - 2)]
     for row in content["rows"]:
         if row["unit"] != "images/s":
             continue
@@ -20,7 +20,7 @@ def loader_table(content: dict[str, Any]) -> str:
         waits = [f"{fed[row['key']]['median']:.1%}" if row["key"] in fed else ""] if fed else []
         ours = row["name"].startswith(("DCTLoader", "Extractor", "packed"))
         name = f"**{row['name']}**" if ours else row["name"]
-        lines.append(_line(name, row["output"], f"{row['median']:,.0f}", *beside, f"{row['cpu_ms_per_image']:.2f}", peak, *waits))
+        lines.append(line(name, row["output"], f"{row['median']:,.0f}", *beside, f"{row['cpu_ms_per_image']:.2f}", peak, *waits))
     return "\n".join(lines)
 
 
@@ -30,7 +30,7 @@ def targets_table(content: dict[str, Any]) -> str:
     for bar in content["bars"]:
         measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
         verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
-        lines.append(_line(bar["set"], bar["ours"], bar["other"], measured, f"{bar['bar']:.2f}", verdict))
+        lines.append(line(bar["set"], bar["ours"], bar["other"], measured, f"{bar['bar']:.2f}", verdict))
     return "\n".join(lines)
 
 
@@ -44,11 +44,11 @@ def transforms_table(content: dict[str, Any]) -> str:
         errors[row["key"]] = f"{row['of_range']:.0e}" if "of_range" in row else ""
     held = [name for name in heads if any(name in by for by in times.values())]
     lines = [
-        _line("transform", "max error / range", *(f"{heads[name]}, ms a batch" for name in held)),
+        line("transform", "max error / range", *(f"{heads[name]}, ms a batch" for name in held)),
         "|---|" + "--:|" * (1 + len(held)),
     ]
     for key, by in times.items():
-        lines.append(_line(f"`{key}`", errors[key], *(f"{by[name]:.1f}" if name in by else "" for name in held)))
+        lines.append(line(f"`{key}`", errors[key], *(f"{by[name]:.1f}" if name in by else "" for name in held)))
     return "\n".join(lines)
 
 
@@ -58,7 +58,7 @@ def unpack_table(content: dict[str, Any]) -> str:
     for row in content["rows"]:
         share = "" if row["share_of_copy"] is None else f"{row['share_of_copy']:.0%}"
         images = "" if row["images_per_second"] is None else f"{row['images_per_second']:,.0f}"
-        lines.append(_line(row["name"], f"{row['median']:.3f}", f"{row['gigabytes_per_second']:,.1f}", share, images))
+        lines.append(line(row["name"], f"{row['median']:.3f}", f"{row['gigabytes_per_second']:,.1f}", share, images))
     return "\n".join([*lines, "", str(content["target"])])
 
 
@@ -66,7 +66,7 @@ def registers_table(content: dict[str, Any]) -> str:
     """What each kernel needs of a GPU."""
     keys = ("warps", "registers", "spilled_bytes", "shared_bytes")
     lines = ["| kernel | warps | registers a thread | spilled bytes | shared bytes |", "|---|--:|--:|--:|--:|"]
-    return "\n".join([*lines, *(_line(row["name"], *(str(row[key]) for key in keys)) for row in content["rows"])])
+    return "\n".join([*lines, *(line(row["name"], *(str(row[key]) for key in keys)) for row in content["rows"])])
 
 
 def training_table(content: dict[str, Any]) -> str:
@@ -81,9 +81,10 @@ def training_table(content: dict[str, Any]) -> str:
             f"{row['least']:.1%}",
             f"{row['seconds_an_epoch']:.1f}",
         )
-        lines.append(_line(what, *figures))
+        lines.append(line(what, *figures))
     return "\n".join(lines)
 
 
-def _line(*cells: str) -> str:
+def line(*cells: str) -> str:
+    """A table's row in Markdown."""
     return f"| {' | '.join(cells)} |"

@@ -23,6 +23,7 @@ PACKAGES = (
     "numpy",
     "pillow",
     "torch",
+    "triton",
     "simplejpeg",
     "PyTurboJPEG",
     "jpeglib",

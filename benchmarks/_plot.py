@@ -108,10 +108,6 @@ def _bars(measured: _bytes.Measurement) -> list[Bar]:
 
 
 def _bar(found: _bytes.Representation) -> Bar:
-    label = found.name.replace(f"dense {_bytes.GRID}x{_bytes.GRID}x", "dense, ").replace(" int", " channels, int")
-    label = label.replace("half-resolution RGB u8 of the region", "half-resolution RGB u8, region")
-    label = label.replace("YCbCr 4:2:0 u8 of the region", "YCbCr 4:2:0 u8, region")
-    label = label.replace(_bytes.RGB448_NAME, f"{_bytes.RGB448_NAME}  (= RGB fp32 224)")
-    if found.kind == "packed":
-        label = f"{found.name}  ({found.channels} channels)"
+    label = found.label.replace(f"dense {_bytes.GRID}x{_bytes.GRID}x", "dense, ").replace(" int", " channels, int")
+    label = label.replace(_bytes.RGB448_NAME, f"{_bytes.RGB448_NAME} (= RGB fp32 224)")
     return Bar(label, found.kind, found.mean, found.p99, len(set(found.sizes)) == 1)

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks._data import FileSet
 from benchmarks._harness import Spread, Timings, rotated
 from benchmarks._variants import Variant
-from benchmarks._worker import Worker, WorkerError
+from benchmarks._worker import Worker, WorkerError, line_up_workers
 
 SLOW_EVERY = 3  # slow variants run in every third round
 MOST_FAILURES = 0.1  # a variant that cannot read more than this share of a set is listed as absent
@@ -56,35 +56,29 @@ def line_up(variants: Sequence[Variant], sets: Mapping[str, FileSet], step: Call
     Peak memory is taken here, in a fresh process that has just its files and libraries in memory."""
     race = Race(dict(sets), {}, {}, {}, [])
     failures: dict[str, dict[int, str]] = {name: {} for name in sets}
-    for variant in variants:
-        step(0, f"warm-up, {variant.key}")
-        worker = Worker(variant.environment)
-        try:
-            opened = worker.ask("open", variant.maker, variant.options)
-            entry = Entry(variant, worker, opened["label"], opened["note"])
-            failed_here = {}
-            for name in variant.sets:
-                if name not in sets:
-                    continue
-                worker.ask("files", name, sets[name].sources)
-                failed = worker.ask("warm", name)
-                if len(failed) > MOST_FAILURES * len(sets[name]):
-                    first = next(iter(failed.values()))
-                    raise WorkerError(f"cannot read {len(failed)} of {len(sets[name])} files ({name}): {first}")
-                failed_here[name] = failed
-                if not entry.times:
-                    entry.peak = worker.ask("peak")
-                entry.times[name] = Timings()
-        except WorkerError as error:
-            race.absent[variant.key] = str(error)
-            worker.close()
-            continue
+
+    def enter(variant: Variant, worker: Worker) -> Entry:
+        opened = worker.ask("open", variant.maker, variant.options)
+        entry = Entry(variant, worker, opened["label"], opened["note"])
+        failed_here: dict[str, dict[int, str]] = {}
+        for name in variant.sets:
+            if name not in sets:
+                continue
+            worker.ask("files", name, sets[name].sources)
+            failed_here[name] = failed = worker.ask("warm", name)
+            if len(failed) > MOST_FAILURES * len(sets[name]):
+                first = next(iter(failed.values()))
+                raise WorkerError(f"cannot read {len(failed)} of {len(sets[name])} files ({name}): {first}")
+            if not entry.times:
+                entry.peak = worker.ask("peak")
+            entry.times[name] = Timings()
         for name, failed in failed_here.items():
             failures[name].update(failed)
             lines = [f"{name}: {sets[name].files[index].name}: {entry.label}: {text}" for index, text in failed.items()]
             race.left_out.extend(lines)
-        race.entries[variant.key] = entry
-        step(1)
+        return entry
+
+    race.entries, race.absent = line_up_workers(variants, lambda variant: Worker(variant.environment), enter, step)
     race.kept = {name: [i for i in range(len(sets[name])) if i not in failures[name]] for name in sets}
     return race
 
@@ -94,7 +88,7 @@ def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
     for turn in range(rounds):
         for name, indices in race.kept.items():
             running = [entry for entry in race.entries.values() if name in entry.times]
-            for entry in rotated(running, turn * 5):
+            for entry in rotated(running, turn):
                 if entry.variant.slow and turn % SLOW_EVERY:
                     continue
                 step(0, f"round {turn + 1} of {rounds}, {name}, {entry.variant.key}")

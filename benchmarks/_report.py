@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from benchmarks import _harness
-from benchmarks._harness import Row, ratio
+from benchmarks import _bars, _core_race, _harness
+from benchmarks._harness import Row, Spread, ratio
 from benchmarks._race import Entry, Race, Threaded
 from benchmarks._variants import BARS, MAIN, PROGRESSIVE
 
@@ -69,40 +70,31 @@ def bars(race: Race) -> list[dict[str, Any]]:
     found = []
     for bar in BARS:
         other = yardstick(race) if bar.other == "libjpeg" else bar.other
-        measured = _ratio(race, bar.files, bar.ours, other)
-        spread = _round_ratios(race, bar.files, bar.ours, other)
         label = race.entries[other].label if other in race.entries else bar.other
-        found.append(
-            {
-                "set": bar.files,
-                "ours": bar.ours,
-                "other": label,
-                "ratio": None if measured is None else round(measured, 3),
-                "iqr": None if spread is None else round(spread, 3),
-                "bar": bar.least,
-                "wish": bar.wish,
-                "promised": bar.promised,
-                "met": measured >= bar.least if measured is not None and bar.promised else None,
-            }
-        )
+        measured = _measured(race, bar.files, bar.ours, other)
+        found.append(_bars.outcome(bar.ours, label, bar.files, measured, bar.least, bar.wish, bar.promised))
     return found
 
 
 def show(
     race: Race,
+    core_rows: Sequence[Row],
     threaded: Sequence[Threaded],
     threads: int,
     large: Sequence[Row],
     bar_rows: Sequence[Mapping[str, Any]],
     absent: Mapping[str, str],
 ) -> None:
-    """Print everything: a table a set, all threads, the bars, memory, what is absent and where there is no gain."""
+    """Print everything: the core alone, a table a set, all threads, the bars, memory, what is absent, where there is no gain."""
     out = _harness.console()
+    if core_rows:
+        out.print(_core_race.table(out, core_rows))
     for name in race.kept:
-        out.print(_set_table(race, name), "")
+        if _running(race, name):
+            out.print(_set_table(out, race, name), "")
     if threaded:
-        out.print(_threaded_table(race, threaded, threads))
-    out.print(_bar_table(bar_rows))
+        out.print(_threaded_table(out, race, threaded, threads))
+    out.print(_bars.table(out, "Bars, one thread", "files", bar_rows, (_bars.SPREAD, _bars.WISH)))
     if large:
         out.print(_large_table(large))
     slower = losses(race)
@@ -114,71 +106,70 @@ def show(
         out.print(f"[bold]Left out[/bold], for all variants: {len(race.left_out)} files; the first: {race.left_out[0]}")
 
 
-def _set_table(race: Race, name: str) -> _harness.Table:
-    columns = ("", "images/s", "iqr", "MB/s", "us/file", *_reference_heads(race), "peak MB")
+def _set_table(out: _harness.Console, race: Race, name: str) -> _harness.Table:
+    running = _running(race, name)
+    by_entry = [_ratios(race, name, entry) for entry in running]
+    references = [key for key in _references(race) if any(key in found for found in by_entry)]
+    columns = ("", "images/s", "iqr", "MB/s", "us/file", *(_head(race, key) for key in references), "peak\nMB")
     files = race.sets[name]
     mean = race.nbytes(name) / race.files(name) / 1000
     title = f"One thread, {name}: {race.files(name)} files of {mean:.1f} kB ({files.name})"
-    running = _running(race, name)
     notes = [f"{entry.label}: {entry.note}." for entry in running if entry.note and not entry.variant.ours]
-    made = _harness.table(title, columns, "\n".join(notes))
-    before = None
-    for entry in running:
-        group = entry.variant.ours, bool(entry.variant.environment), entry.variant.maker == "libjpeg"
-        if before is not None and group != before:
-            made.add_section()
-        before = group
-        timings = entry.times[name]
-        rate = timings.rate()
-        found = _ratios(race, name, entry)
-        peak = "" if entry.peak is None or name != entry.variant.sets[0] else f"{entry.peak / 1e6:.1f}"
-        figures = [f"{rate.median:,.0f}", f"{rate.iqr:,.0f}", f"{race.nbytes(name) / timings.seconds / 1e6:,.0f}"]
-        figures.append(f"{timings.seconds / race.files(name) * 1e6:,.0f}")
-        figures += [ratio(found[key]) if key in found else "" for key in _references(race)]
-        made.add_row(_shown(entry), *figures, peak, style="bold" if entry.variant.ours else None)
-    return made
+
+    peaks = any(name == entry.variant.sets[0] and entry.peak is not None for entry in running)
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        left_out = left_out if peaks else {*left_out, len(columns) - 1}
+        made = _harness.table(title, _harness.without(columns, left_out), "\n".join(notes))
+        before = None
+        for entry, found in zip(running, by_entry, strict=True):
+            group = entry.variant.ours, bool(entry.variant.environment), entry.variant.maker == "libjpeg"
+            if before is not None and group != before:
+                made.add_section()
+            before = group
+            timings = entry.times[name]
+            rate = timings.rate()
+            figures = [f"{rate.median:,.0f}", f"{rate.iqr:,.0f}" if rate.n > 1 else ""]
+            figures.append(f"{race.nbytes(name) / timings.seconds / 1e6:,.0f}")
+            figures.append(f"{timings.seconds / race.files(name) * 1e6:,.0f}")
+            figures += [ratio(found[key]) if key in found else "" for key in references]
+            peak = "" if entry.peak is None or name != entry.variant.sets[0] else f"{entry.peak / 1e6:.1f}"
+            cells = _harness.without((_shown(entry), *figures, peak), left_out)
+            made.add_row(*cells, style="bold" if entry.variant.ours else None)
+        return made
+
+    older = [columns.index(_head(race, SYSTEM))] if SYSTEM in references and NEWER in references else []
+    return _harness.fitted(out, make, spare=(4, 3, *older, len(columns) - 1, 2))
 
 
 def _shown(entry: Entry) -> str:
-    """The label; with the CPU level in round brackets where it is ours."""
-    return f"{entry.label} ({entry.note})" if entry.variant.ours else entry.label
+    """The label, without what goes without saying; with the CPU level in round brackets where it is ours."""
+    return f"{entry.label} ({entry.note})" if entry.variant.ours else entry.label.removesuffix(" coefficients")
 
 
-def _threaded_table(race: Race, threaded: Sequence[Threaded], threads: int) -> _harness.Table:
+def _threaded_table(out: _harness.Console, race: Race, threaded: Sequence[Threaded], threads: int) -> _harness.Table:
     mean = race.nbytes(MAIN) / race.files(MAIN)
-    made = _harness.table(f"All {threads} cores, {MAIN}, wall time", ("", "images/s", "iqr", "MB/s", "/ one thread", "!"))
-    for one in threaded:
-        alone = race.entries[one.key].times[MAIN].rate().median
-        rate = one.rate
-        figures = (
-            f"{rate.median:,.0f}",
-            f"{rate.iqr:,.0f}",
-            f"{rate.median * mean / 1e6:,.0f}",
-            ratio(rate.median / alone),
-        )
-        made.add_row(one.label, *figures, one.how)
-    return made
+    heads = ("", "images/s", "iqr", "MB/s", "/ one thread", "!")
 
+    def make(left_out: Collection[int]) -> _harness.Table:
+        made = _harness.table(f"All {threads} cores, {MAIN}, wall time", _harness.without(heads, left_out))
+        for one in threaded:
+            alone, rate = race.entries[one.key].times[MAIN].rate().median, one.rate
+            figures = (f"{rate.median:,.0f}", f"{rate.iqr:,.0f}", f"{rate.median * mean / 1e6:,.0f}", ratio(rate.median / alone))
+            made.add_row(*_harness.without((one.label.removesuffix(" coefficients"), *figures, one.how), left_out))
+        return made
 
-def _bar_table(bar_rows: Sequence[Mapping[str, Any]]) -> _harness.Table:
-    made = _harness.table("Bars, one thread", ("ratio of", "!to", "!files", "measured", "iqr", "bar", "", "!wish"))
-    for bar in bar_rows:
-        if bar["ratio"] is None:
-            figures = ("not run", "", f"{bar['bar']:g}", "")
-        else:
-            verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[bar["met"]]
-            figures = (f"{bar['ratio']:.2f}", f"{bar['iqr']:.2f}", f"{bar['bar']:g}", verdict)
-        made.add_row(bar["ours"], bar["other"], bar["set"], *figures, bar["wish"])
-    return made
+    return _harness.fitted(out, make, spare=(3, 2))
 
 
 def _large_table(large: Sequence[Row]) -> _harness.Table:
-    columns = ("100 megapixels to packed 24s", "file MB", "output MB", "seconds", "memory beyond MB", "target")
-    made = _harness.table("Memory for one very large file", columns)
+    columns = ("", "file\nMB", "output\nMB", "seconds", "beyond them\nMB", "target\nMB", "!")
+    made = _harness.table("Peak memory for one very large file, beyond the file and the output", columns)
     for row in large:
         file, output = row.extra["file_bytes"] / 1e6, row.extra["output_bytes"] / 1e6
         figures = (f"{file:.1f}", f"{output:.1f}", f"{row.extra['seconds']:.2f}", f"{row.median:.1f}")
-        made.add_row(row.name, *figures, f"< {row.extra['target_mb']:.0f}")
+        verdict = "[green]met[/green]" if row.median < row.extra["target_mb"] else "[red]missed[/red]"
+        made.add_row(row.name, *figures, f"< {row.extra['target_mb']:.0f}", "" if math.isnan(row.median) else verdict)
     return made
 
 
@@ -207,13 +198,9 @@ def _references(race: Race) -> list[str]:
     return [key for key in (SYSTEM, NEWER, PILLOW_448) if key in race.entries]
 
 
-def _reference_heads(race: Race) -> list[str]:
+def _head(race: Race, key: str) -> str:
     """`/ libjpeg 2.1.5`, `/ libjpeg 3.2.0`, `/ Pillow 448`."""
-    heads = []
-    for key in _references(race):
-        label = race.entries[key].label
-        heads.append("/ Pillow\n448" if key == PILLOW_448 else f"/ libjpeg\n{label.split()[1]}")
-    return heads
+    return "/ Pillow\n448" if key == PILLOW_448 else f"/ libjpeg\n{race.entries[key].label.split()[1]}"
 
 
 def _ratios(race: Race, name: str, entry: Entry) -> dict[str, float]:
@@ -234,9 +221,11 @@ def _ratio(race: Race, name: str, ours: str, other: str | None) -> float | None:
     return theirs / mine
 
 
-def _round_ratios(race: Race, name: str, ours: str, other: str | None) -> float | None:
-    """Interquartile range of the ratio, round by round: neighbours in time share the machine's mood."""
-    if other is None or _ratio(race, name, ours, other) is None:
+def _measured(race: Race, name: str, ours: str, other: str | None) -> Spread | None:
+    """The ratio, and its spread round by round: neighbours in time share the machine's mood."""
+    value = _ratio(race, name, ours, other)
+    if other is None or value is None:
         return None
     mine, theirs = (race.entries[key].times[name].rounds for key in (ours, other))
-    return _harness.Spread.of(sum(b) / sum(a) for a, b in zip(mine, theirs, strict=False)).iqr
+    spread = Spread.of(sum(b) / sum(a) for a, b in zip(mine, theirs, strict=True))
+    return Spread(value, spread.iqr, spread.n)

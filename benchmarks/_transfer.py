@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import _bytes, _data
-from benchmarks._harness import Row, Spread, fail, percentile
+from benchmarks._harness import Row, Spread, percentile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,7 +149,7 @@ def measure(files: _data.FileSet, margins: Sequence[int] = (), step: Callable[..
     from dctload import Extractor
     from dctload.transforms.plan import MARGIN
 
-    kept, skipped = _with_colour(files)
+    kept, skipped = _bytes.with_colour(files)
     modes = [Mode("all", SHORT)]
     modes += [Mode("auto", output, margin) for margin in margins or (MARGIN,) for output in (SHORT, EVERY)]
     modes.append(Mode(SHORT, SHORT))
@@ -231,22 +231,6 @@ def _normalised(x: Tensor, channels: Any) -> Tensor:
     picture = Picture(make, channels, len(x), (rows, cols), x.device)
     Normalize(PRESET).apply(picture, Draws.of(SEED, 0, range(len(x))))
     return picture.finished()
-
-
-def _with_colour(files: _data.FileSet) -> tuple[_data.FileSet, list[str]]:
-    """Files with one or three components, and a line for each of the others."""
-    import dctload
-
-    good, skipped = [], []
-    for file in files.files:
-        count = len(dctload.read_header(file.data).components)
-        if count in (1, 3):
-            good.append(file)
-        else:
-            skipped.append(f"{file.name}: {count} components have no Y, Cb, Cr by a linear map")
-    if not good:
-        fail(f"{files.name}: no file has one or three components; the first: {skipped[0]}")
-    return replace(files, files=tuple(good)), skipped
 
 
 def _groups(files: _data.FileSet) -> Iterator[list[int]]:

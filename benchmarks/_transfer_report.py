@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 
 from benchmarks import _bytes, _harness
 from benchmarks._harness import kilobytes, percentile, ratio
@@ -11,24 +12,28 @@ from benchmarks._transfer import CAP, SHORT, SIZE, TARGET, Sent, Transfer, decib
 LITTLE = 0.1  # of the bytes: a smaller saving is none
 
 
-def table(found: Transfer, recipe: str, narrow: bool) -> _harness.Table:
+def table(out: _harness.Console, found: Transfer, recipe: str) -> _harness.Table:
     """One recipe: bytes, their ratios, the share of coefficients, and the error."""
     sizes_heads = ("\nmean", "\nmedian", "\np99", "/ RGB\nu8 224", "/ RGB\nu8 448", '/\n"all"')
     shares_heads = ("posi-\ntions", "non-\nzeros", "raw dB\nmean (p10)", "norm. dB\nmean (p10)")
-    heads = ("transfer\n(kB an image)", "channels\nout", *sizes_heads, *shares_heads)
-    kept = (0, 1, 2, 4, 5, 7, 9, 11) if narrow else range(len(heads))
-    made = _harness.table(f"What is sent for {recipe}", [heads[place] for place in kept], _caption(found, recipe))
+    heads = ("transfer,\nkB an image", "channels\nout", *sizes_heads, *shares_heads)
     base = found.everything(recipe)
-    for one in found.of(recipe):
-        positions, nonzeros, _ = found.shares(one)
-        exact = one is base
-        sizes = [kilobytes(value) for value in (one.mean, statistics.median(one.sizes), percentile(one.sizes, 99))]
-        shares = [ratio(one.mean / other) for other in (_bytes.RGB224, _bytes.RGB448, base.mean)]
-        errors = ["exact", "exact"] if exact else [_decibels(one.raw), _decibels(one.normalised)]
-        channels = "any" if exact else str(one.channels)
-        cells = (one.mode.label, channels, *sizes, *shares, f"{positions:.0%}", f"{nonzeros:.0%}", *errors)
-        made.add_row(*(cells[place] for place in kept), style="bold" if one.mode.transfer == "auto" else None)
-    return made
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        title = f"What is sent for {recipe}"
+        made = _harness.table(title, _harness.without(heads, left_out), _caption(found, recipe))
+        for one in found.of(recipe):
+            positions, nonzeros, _ = found.shares(one)
+            exact = one is base
+            sizes = [kilobytes(value) for value in (one.mean, statistics.median(one.sizes), percentile(one.sizes, 99))]
+            shares = [ratio(one.mean / other) for other in (_bytes.RGB224, _bytes.RGB448, base.mean)]
+            errors = ["exact", "exact"] if exact else [_decibels(one.raw), _decibels(one.normalised)]
+            channels = "any" if exact else str(one.channels)
+            cells = (one.mode.label, channels, *sizes, *shares, f"{positions:.0%}", f"{nonzeros:.0%}", *errors)
+            made.add_row(*_harness.without(cells, left_out), style="bold" if one.mode.transfer == "auto" else None)
+        return made
+
+    return _harness.fitted(out, make, spare=(8, 10, 3, 6, 4))
 
 
 def notes(found: Transfer) -> list[str]:

@@ -246,7 +246,11 @@ def cases(count: int) -> list[Case]:
             "ColorJitter(hue)",
             note="pixels: the rotation of (Cb, Cr) that it is documented as, not torchvision's hue",
         ),
-        _unchecked(lambda: T.ColorJitter(0.4, 0.4, 0.4), "the three above in random order", "ColorJitter(0.4, 0.4, 0.4)"),
+        _unchecked(
+            lambda: T.ColorJitter(0.4, 0.4, 0.4),
+            "brightness, contrast and saturation in random order",
+            "ColorJitter(0.4, 0.4, 0.4)",
+        ),
         _behind_resize(T.Grayscale, lambda x: _pixels.saturated(x, 0.0), "Grayscale()"),
         _behind_resize(lambda: T.RandomGrayscale(1.0), lambda x: _pixels.saturated(x, 0.0)),
         _behind_resize(lambda: T.RandomInvert(1.0), lambda x: _pixels.ycbcr(255 - _pixels.rgb(x))),

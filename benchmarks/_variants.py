@@ -34,7 +34,7 @@ class Variant:
 EVERY = (MAIN, PROGRESSIVE, ONLY_420, SMALL)
 
 
-def contestants(crop: str = "rrc") -> list[Variant]:
+def contestants() -> list[Variant]:
     """All variants at the CPU's best level, ours first."""
     return [
         Variant("planes all", "planes", ("all",), EVERY, all_threads=True),
@@ -43,7 +43,7 @@ def contestants(crop: str = "rrc") -> list[Variant]:
         Variant("packed 24s", "packed", ("24s",), EVERY, all_threads=True),
         Variant("packed 6s", "packed", ("6s",), (MAIN,)),
         Variant("packed DC", "packed", (DC,), EVERY),
-        Variant(f"packed 24s {crop}", "packed", ("24s", crop), (MAIN,)),
+        Variant("packed 24s rrc", "packed", ("24s", "rrc"), (MAIN,)),
         Variant("libjpeg system", "libjpeg", (SYSTEM,), EVERY, all_threads=True),
         Variant("libjpeg pillow", "libjpeg", (PILLOW,), EVERY, all_threads=True),
         Variant("simplejpeg", "simplejpeg", all_threads=True),
@@ -74,8 +74,7 @@ def chosen(variants: Sequence[Variant], patterns: Sequence[str]) -> list[Variant
     if not patterns:
         return list(variants)
     wanted = [variant for variant in variants if any(pattern.lower() in variant.key.lower() for pattern in patterns)]
-    yardsticks = [variant for variant in variants if variant.maker == "libjpeg" and variant not in wanted]
-    return [*wanted, *yardsticks] if wanted else []
+    return [variant for variant in variants if variant in wanted or variant.maker == "libjpeg"] if wanted else []
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ python -m benchmarks.bandwidth --help
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ LINK = 25.0  # GB/s: what pinned copies reach over PCIe 4.0 x16
 QUICK_FILES = 24
 QUICK_TRANSFERRED = 12  # of those, for the section on transfer
 SECTIONS = ("bytes", "transfer")
-WIDE = 104  # columns that the main table needs; a narrower terminal gets fewer figures
 EXAMPLES = """examples:
   python -m benchmarks.bandwidth                           photographs out of the scikit-image and scikit-learn wheels
   python -m benchmarks.bandwidth --data DIR --crop 448     your files, the centre as in evaluation
@@ -39,16 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not presets:
         _harness.fail("--channels names nothing; write e.g. --channels 24s,64s")
     _harness.need_dctload()
-    for name in (options.plot, options.json if options.json != "-" else None):
-        if name:
-            _harness.writable(name)
+    if options.plot:
+        _harness.writable(options.plot)
     _bytes.selections(presets)  # a name that is wrong should not cost a walk through a folder first
     files = _data.file_set(options.data)
     if options.quick:
         files = files.first(QUICK_FILES)
 
     out = _harness.console()
-    shown = options.json != "-"
+    shown = options.json != _harness.STDOUT
     contents: dict[str, dict[str, Any]] = {}  # by the part of the name under which it is kept
     readable, skipped = None, []
     if options.only != "transfer":
@@ -65,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.only != "bytes":
         if readable is None:
             good, _, skipped = _bytes.readable(files)
-            readable = _data.FileSet(files.name, tuple(good), files.note)
+            readable = replace(files, files=tuple(good))
         found = _transferred(readable.first(QUICK_TRANSFERRED) if options.quick else readable, options.margin)
         if not found.reason:
             content = _harness.result(MODULE, arguments, found.files.as_json(), found.rows())
@@ -76,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _print_transfer(out, found)
         skipped = [*skipped, *found.skipped]
     if shown:
-        _print_skipped(out, skipped)
+        _harness.left_out(out, skipped)
     _keep(contents, options)
 
 
@@ -96,14 +93,9 @@ def _keep(contents: dict[str, dict[str, Any]], options: argparse.Namespace) -> N
     """Write what was asked for: one JSON of all sections, and with --save a file each."""
     parts = list(contents.values())
     whole = parts[0] | {key: [one for part in parts for one in part[key]] for key in ("rows", "notes")}
-    if options.json == "-":
-        print(json.dumps(whole, indent=1, ensure_ascii=False))
-    elif options.json:
-        _harness.write_result(whole, Path(options.json))
+    _harness.write_json(options, whole)
     for part, content in contents.items() if options.save else ():
-        path = _harness.results_path("bandwidth", content["data"]["name"], part)
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+        _harness.save(content, "bandwidth", part)
 
 
 def notes(measured: _bytes.Measurement) -> list[str]:
@@ -147,7 +139,7 @@ def _share_larger(sizes: Sequence[float], others: Sequence[float]) -> float:
 def _print_report(out: Console, measured: _bytes.Measurement, copies: _copies.Copies, link: float) -> None:
     out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
     out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
-    out.print(_main_table(measured, link, narrow=out.width < WIDE), "")
+    out.print(_main_table(out, measured, link), "")
     out.print(_dense_table(measured))
     if measured.crop != "none":
         out.print(_whole_table(measured))
@@ -165,36 +157,31 @@ def _print_transfer(out: Console, found: _transfer.Transfer) -> None:
     out.print(f"\n[bold]Data[/bold]  {found.files.describe()}")
     out.print("[bold]Crop[/bold]  each as DCTLoader draws and plans it\n")
     for recipe in _transfer.RECIPES:
-        out.print(_transfer_report.table(found, recipe, narrow=out.width < WIDE), "")
+        out.print(_transfer_report.table(out, found, recipe), "")
     _harness.bullets(out, "Where band-limited transfer saves nothing, or costs the picture", _transfer_report.notes(found))
 
 
-def _print_skipped(out: Console, skipped: Sequence[str]) -> None:
-    for line in skipped[:5]:
-        out.print(f"left out: {line}", style="yellow", soft_wrap=True)
-    if len(skipped) > 5:
-        out.print(f"left out: {len(skipped) - 5} more files", style="yellow")
-
-
-def _main_table(measured: _bytes.Measurement, link: float, narrow: bool) -> _harness.Table:
+def _main_table(out: Console, measured: _bytes.Measurement, link: float) -> _harness.Table:
     ratios = ("/ RGB\nu8 224", "/ RGB\nu8 448", "/ JPEG\nfile")
     columns = ("kB an image\n(1000 bytes)", "\nmean", "\nmedian", "\np99", *ratios, "epoch\nGB", "epoch\ns")
     caption = f"Epoch: {_bytes.IMAGENET_TRAIN:,} images; seconds at {link:g} GB/s. Packed: real encoding, all headers."
-    kept = (0, 1, 3, 4, 6, 7) if narrow else range(len(columns))
-    made = _harness.table("Bytes from CPU to GPU", [columns[place] for place in kept], caption)
     jpeg = measured[_bytes.JPEG_NAME].mean
     dense = [found for found in measured.of_kind("dense") if found.channels in (24, 64)]
     groups = ([*measured.of_kind("pixels"), measured[_bytes.JPEG_NAME]], dense, measured.of_kind("packed"))
-    for group in groups:
-        for found in group:
-            epoch = found.mean * _bytes.IMAGENET_TRAIN / 1e9
-            sizes = [kilobytes(value) for value in (found.mean, found.spread.median, found.p99)]
-            shares = [ratio(found.mean / base) for base in (_bytes.RGB224, _bytes.RGB448, jpeg)]
-            style = "bold" if found.kind == "packed" else None
-            cells = (_label(found), *sizes, *shares, f"{epoch:,.1f}", f"{epoch / link:,.1f}")
-            made.add_row(*(cells[place] for place in kept), style=style)
-        made.add_section()
-    return made
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        made = _harness.table("Bytes from CPU to GPU", _harness.without(columns, left_out), caption)
+        for group in groups:
+            for found in group:
+                epoch = found.mean * _bytes.IMAGENET_TRAIN / 1e9
+                sizes = [kilobytes(value) for value in (found.mean, found.spread.median, found.p99)]
+                shares = [ratio(found.mean / base) for base in (_bytes.RGB224, _bytes.RGB448, jpeg)]
+                cells = (found.label, *sizes, *shares, f"{epoch:,.1f}", f"{epoch / link:,.1f}")
+                made.add_row(*_harness.without(cells, left_out), style="bold" if found.kind == "packed" else None)
+            made.add_section()
+        return made
+
+    return _harness.fitted(out, make, spare=(5, 7, 2))
 
 
 def _dense_table(measured: _bytes.Measurement) -> _harness.Table:
@@ -231,41 +218,26 @@ def _copies_table(copies: _copies.Copies) -> _harness.Table:
     return made
 
 
-def _label(found: _bytes.Representation) -> str:
-    if found.kind == "packed":
-        return f"{found.name} ({found.channels} channels)"
-    return found.name
-
-
 def _names(words: Sequence[str]) -> list[str]:
     """Selections: presets may be joined by commas, a text such as `y:0-3,8;cb:0` is a word of its own."""
     return [name for word in words for name in ([word] if ":" in word else word.split(",")) if name]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Bytes an image that must cross from CPU to GPU, from real encoding with every header counted.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Bytes an image that must cross from CPU to GPU, from real encoding with every header counted."
+    parser = _harness.parser(MODULE, text, EXAMPLES)
     shown = "(default: %(default)s)"
     presets = ",".join(_bytes.PRESETS)
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
     add("--channels", metavar="NAME", nargs="+", default=[presets], help=f"presets or selections (default: {presets})")
     add("--crop", choices=tuple(_data.CROPS), default="rrc", help=f"what is asked of each image {shown}")
     add("--only", choices=SECTIONS, help="only the table of bytes, or only the loader's transfer modes (default: both)")
     help_margin = 'of transfer="auto", 0 to 7 (default: the loader\'s own)'
     add("--margin", metavar="C", nargs="+", type=int, choices=range(8), default=[], help=help_margin)
     add("--link", metavar="GB/s", type=_positive, default=LINK, help=f"link speed for the epoch's seconds {shown}")
-    add("--json", metavar="F", help="write the result as JSON; - prints it instead of the tables")
     add("--plot", metavar="F.png", help="draw the picture (matplotlib)")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
     add("--quick", action="store_true", help=f"at most {QUICK_FILES} files, {QUICK_TRANSFERRED} for transfer")
-    options = parser.parse_args(arguments)
-    if options.save and options.quick:
-        parser.error("--save keeps whole runs only; leave out --quick, or write the result elsewhere with --json F")
+    options = _harness.parsed(parser, arguments, "quick")
     if options.plot and options.only == "transfer":
         parser.error("--plot draws the table of bytes, which --only transfer leaves out")
     return options

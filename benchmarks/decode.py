@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,22 +36,20 @@ and a minute to compile it the first time.
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    if options.json:
-        _harness.writable(options.json)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     main_files = _data.file_set(options.data)
-    small = _data.embedded_photos(SMALL_SIDE) if options.small is None else _data.file_set(options.small)
+    small = _data.embedded_photos(SMALL_SIDE) if options.small is None else _data.folder_photos(Path(options.small), "--small")
     sets, absent = _filesets.derived_sets(main_files, small)
     if options.quick:
         sets = _filesets.shortened(sets, QUICK_FILES)
 
-    variants, level_notes = _all_variants()
+    every, level_notes = _all_variants()
     absent |= level_notes
-    variants = _variants.chosen(variants, options.only)
+    variants = _variants.chosen(every, options.only)
     if not variants and _core_race.wanted(options.only):
-        variants = _variants.chosen(_all_variants()[0], ["libjpeg"])
+        variants = _variants.chosen(every, ["libjpeg"])
     if not variants:
-        keys = ", ".join(variant.key for variant in _all_variants()[0])
+        keys = ", ".join(variant.key for variant in every)
         _harness.fail(f"--only {' '.join(options.only)}: no such variant; there are: {keys}")
 
     threads = _machine.usable_cores()
@@ -65,29 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _race.run(race, rounds, step)
             threaded = _race.run_threaded(race, MAIN, threads, rounds, step)
             core, reason = _core_alone(race, options.only, rounds, step)
+        except WorkerError as error:  # after its warm-up
+            _harness.fail(f"a variant has stopped: {error}")
         finally:
             race.close()
-        large = [] if options.quick or options.only else _large_rows(main_files, step)
+        large, reasons = ([], {}) if options.quick or options.only else _large_rows(main_files, step)
 
     core_rows = [] if core is None else _core_race.rows(core)
     rows = [*core_rows, *_report.rows(race), *_report.threaded_rows(race, threaded, threads), *large]
     bars = [*_core_race.bars(core), *_report.bars(race)]
-    absent |= {"the core alone": reason} if reason else {}
+    absent |= reasons | ({"the core alone": reason} if reason else {})
     content = _harness.result(MODULE, arguments, sets[MAIN].as_json(), rows)
     content["sets"] = {name: files.as_json() for name, files in sets.items()}
     content["bars"] = bars
     content["absent"] = {**absent, **race.absent}
     content["left_out"] = race.left_out
     content["notes"] = _report.losses(race)
-    if core_rows:
-        _harness.console().print(_core_race.table(core_rows))
-    _report.show(race, threaded, threads, large, bars, content["absent"])
-    if options.json:
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("decode", main_files.name)
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+    if options.json != _harness.STDOUT:
+        _report.show(race, core_rows, threaded, threads, large, bars, content["absent"])
+    _harness.keep(options, content, "decode")
 
 
 def _all_variants() -> tuple[list[Variant], dict[str, str]]:
@@ -131,48 +124,40 @@ def _core_alone(race: _race.Race, only: Sequence[str], rounds: int, step: Any) -
         return None, str(error)
 
 
-def _large_rows(photo: _data.FileSet, step: Any) -> list[_harness.Row]:
-    """Seconds and peak memory of a 100-megapixel file, packed to 24s; target: under 64 MB beyond file and output."""
-    rows = []
+def _large_rows(photo: _data.FileSet, step: Any) -> tuple[list[_harness.Row], dict[str, str]]:
+    """Seconds and peak memory of 100-megapixel files, packed to 24s (under 64 MB beyond file and output is promised).
+
+    Also the reason for each that could not be measured."""
+    rows, absent = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for sampling in _filesets.LARGE_SAMPLINGS:
-            step(0, f"100 megapixels, {sampling}")
+            name = f"100 megapixels, {sampling}"
+            step(0, name)
             path = Path(folder, f"large-{sampling.replace(':', '')}.jpg")
             maker = multiprocessing.get_context("spawn").Process(target=_filesets.write_large_file, args=(photo, sampling, path))
             maker.start()
             maker.join()
             if maker.exitcode == 0:
-                rows.append(_report.large_row(sampling, path.stat().st_size, _race.run_large(str(path), "24s")))
+                try:
+                    rows.append(_report.large_row(sampling, path.stat().st_size, _race.run_large(str(path), "24s")))
+                except WorkerError as error:
+                    absent[name] = str(error)
+            else:
+                absent[name] = f"Pillow did not make the file (exit status {maker.exitcode})"
             path.unlink(missing_ok=True)
             step(1)
-    return rows
+    return rows, absent
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Images a second from JPEG bytes in memory to coefficients, in one thread and in all, beside others.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Images a second from JPEG bytes in memory to coefficients, in one thread and in all, beside others."
+    parser = _harness.parser(MODULE, text, EXAMPLES)
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
     add("--small", metavar="DIR", help="folder of small files (about 20 kB); default: the photographs, shrunk")
-    add("--rounds", metavar="N", type=_count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
+    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
     add("--only", metavar="PART", nargs="+", default=[], help="variants whose names hold one of these parts")
     add("--quick", action="store_true", help=f"at most {QUICK_FILES} files a set, fewer rounds, no 100-megapixel file")
-    add("--json", metavar="F", help="write the result as JSON")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    options = parser.parse_args(arguments)
-    if options.save and (options.quick or options.only):
-        parser.error("--save keeps whole runs only; leave out --quick and --only, or write the result elsewhere with --json F")
-    return options
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
+    return _harness.parsed(parser, arguments, "quick", "only")
 
 
 if __name__ == "__main__":

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import _data, _harness, _loader_race, _loader_report, _machine
+from benchmarks import _bytes, _data, _harness, _loader_race, _loader_report, _machine
 from benchmarks._crops import Job
+from benchmarks._worker import WorkerError
 
 MODULE = "benchmarks.loader"
 ROUNDS, QUICK_ROUNDS = 7, 3
 QUICK_FILES = 24
 BATCH, QUICK_BATCH = 32, 16
 BATCHES_A_CORE, QUICK_BATCHES_A_CORE = 24, 4  # the same number for every worker process, so that none ends early
-SEED = 12345
 EXAMPLES = """examples:
   python -m benchmarks.loader --quick                        a few embedded photographs, ours beside Pillow, half a minute
   python -m benchmarks.loader --data DIR                     your files
@@ -35,15 +34,13 @@ Rivals are measured where they are installed: pip install -e ".[bench,rivals]", 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    _need_torch(options.device)
-    if options.json:
-        _harness.writable(options.json)
+    _harness.need_torch(options.device)
     variants = _loader_race.chosen(options.only, options.quick, options.device)
     if not variants:
         keys = ", ".join(variant.key for variant in _loader_race.CONTESTANTS)
         _harness.fail(f"--only {' '.join(options.only)}: no such pipeline; there are: {keys}")
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    files = _data.file_set(options.data)  # reading them brings them into the page cache
+    files, skipped = _bytes.usable(_data.file_set(options.data))  # reading them brings them into the page cache
     if options.quick:
         files = files.first(QUICK_FILES)
 
@@ -53,10 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             size=options.size,
             batch_size=QUICK_BATCH if options.quick else BATCH,
             threads=options.threads or _machine.usable_cores(),
-            seed=SEED,
+            seed=_data.SEED,
             device=options.device,
         )
-        with _harness.progress("loader", len(variants) + rounds) as step:
+        turns = rounds if options.device == "cpu" else 2 * rounds + 1  # then a model is fed as well, once before it counts
+        with _harness.progress("loader", len(variants) + turns) as step:
             race = _loader_race.line_up(variants, job, step)
             try:
                 if not race.entries:
@@ -65,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _loader_race.run(race, rounds, step)
                 if options.device != "cpu":
                     _loader_race.run_steps(race, rounds, step)
+            except WorkerError as error:  # after its warm-up
+                _harness.fail(f"a pipeline has stopped: {error}")
             finally:
                 race.close()
 
@@ -72,13 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content = _harness.result(MODULE, arguments, files.as_json(), _loader_report.rows(race))
     content |= {"images": len(job), "size": job.size, "batch_size": job.batch_size, "threads": job.threads, "device": job.device}
     content |= {"bars": bars, "absent": race.absent, "notes": _loader_report.losses(race)}
-    _loader_report.show(race, bars, race.absent)
-    if options.json:
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("loader", files.name, *([] if options.device == "cpu" else ["cuda"]))
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+    if options.json != _harness.STDOUT:
+        _loader_report.show(race, bars)
+        _harness.left_out(_harness.console(), skipped)
+    _harness.keep(options, content, "loader", *([] if options.device == "cpu" else ["cuda"]))
 
 
 def _paths(files: _data.FileSet, data: str | None, folder: Path) -> list[str]:
@@ -93,7 +90,7 @@ def _paths(files: _data.FileSet, data: str | None, folder: Path) -> list[str]:
 
 def _order(paths: Sequence[str], count: int) -> tuple[str, ...]:
     """`count` samples: all files in random order, again and again."""
-    rng, samples = random.Random(SEED), list[str]()
+    rng, samples = random.Random(_data.SEED), list[str]()
     while len(samples) < count:
         samples += rng.sample(paths, len(paths))
     return tuple(samples[:count])
@@ -105,46 +102,22 @@ def _count(options: argparse.Namespace) -> int:
     return threads * (QUICK_BATCHES_A_CORE * QUICK_BATCH if options.quick else BATCHES_A_CORE * BATCH)
 
 
-def _need_torch(device: str) -> None:
-    try:
-        import torch
-    except ImportError:
-        _harness.fail("this benchmark needs torch; run: pip install torch")
-    if device == "cuda" and not torch.cuda.is_available():
-        _harness.fail("--device cuda: torch finds no CUDA device here")
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Images a second end to end: RandomResizedCrop, flip and normalisation, from files in the page cache.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Images a second end to end: RandomResizedCrop, flip and normalisation, from files in the page cache."
+    parser = _harness.parser(MODULE, text, EXAMPLES)
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
-    add("--size", metavar="N", type=_positive, default=448, help="side of the crops, in pixels (default: %(default)s)")
-    add("--threads", metavar="N", type=_positive, help="cores that each pipeline may use (default: all)")
-    add("--rounds", metavar="N", type=_positive, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
+    add("--size", metavar="N", type=_harness.count, default=448, help="side of the crops, in pixels (default: %(default)s)")
+    add("--threads", metavar="N", type=_harness.count, help="cores that each pipeline may use (default: all)")
+    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
     add("--only", metavar="PART", nargs="+", default=[], help="pipelines whose names hold one of these parts; all: every one")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where batches are to be (default: %(default)s)")
     add("--quick", action="store_true", help=f"at most {QUICK_FILES} files, fewer rounds, the main pipelines")
-    add("--json", metavar="F", help="write the result as JSON")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    options = parser.parse_args(arguments)
-    if options.save and (options.quick or options.only):
-        parser.error("--save keeps whole runs only; leave out --quick and --only, or write the result elsewhere with --json F")
+    options = _harness.parsed(parser, arguments, "quick", "only")
     if options.size % 8:
         parser.error("--size is a multiple of 8: blocks are 8 x 8")
     if options.threads and options.threads > _machine.usable_cores():
         parser.error(f"--threads {options.threads}: there are {_machine.usable_cores()} cores")
     return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks import _bytes, _harness, _loader_tables, _machine
 from benchmarks._harness import kilobytes, ratio
+from benchmarks._loader_tables import line
 
 REPOSITORY = _machine.REPOSITORY
 BLOCK = re.compile(r"(<!-- bench:([\w.:-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
@@ -71,7 +72,8 @@ def block(name: str) -> str:
     content = result(stem)
     if content is None:
         print(f"bench:{name}: benchmarks/results/ has no {stem}-MACHINE.json yet; the block says so", file=sys.stderr)
-        command = f"python -m benchmarks.{benchmark} --data DIR --save"
+        device = " --device cuda" if stem.endswith("-cuda") else ""
+        command = f"python -m benchmarks.{benchmark} --data DIR{device} --save"
         return f"\nNot measured yet: `benchmarks/results/` has no `{stem}`. `{command}` makes it.\n"
     source = f"(`{content['command']}`)" if render is losses else _source(content)
     return f"\n{render(content)}\n\n{source}\n"
@@ -95,14 +97,14 @@ def bandwidth_table(content: dict[str, Any]) -> str:
         sizes = [kilobytes(row[key]) for key in ("mean", "median", "p99")]
         ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, _bytes.JPEG_NAME)]
         name = f"**{row['name']}**" if row["kind"] == "packed" else row["name"]
-        lines.append(_line(name, *sizes, *ratios))
+        lines.append(line(name, *sizes, *ratios))
     return "\n".join(lines)
 
 
 def transfer_table(content: dict[str, Any]) -> str:
     """What the loader's transfer modes send, and the error: one row a crop and mode."""
     heads = ["kB an image", "`transfer=`", "channels out", "mean", "median", "p99", "/ RGB u8 224", "/ RGB u8 448", '/ `"all"`']
-    lines = [_line(*heads, "non-zeros sent", "raw dB", "normalised dB"), "|---|---|" + "--:|" * 10]
+    lines = [line(*heads, "non-zeros sent", "raw dB", "normalised dB"), "|---|---|" + "--:|" * 10]
     for row in content["rows"]:
         sizes = [kilobytes(row[key]) for key in ("mean", "median", "p99")]
         ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, 'transfer="all"')]
@@ -111,7 +113,7 @@ def transfer_table(content: dict[str, Any]) -> str:
         mode = f'`"{row["transfer"]}"`' + ("" if row["margin"] is None else f", c = {row['margin']}")
         mode = f"**{mode}**" if row["transfer"] == "auto" else mode
         channels = "any" if row["output_channels"] is None else str(row["output_channels"])
-        lines.append(_line(row["recipe"], mode, channels, *sizes, *ratios, f"{row['nonzeros']:.0%}", *shown))
+        lines.append(line(row["recipe"], mode, channels, *sizes, *ratios, f"{row['nonzeros']:.0%}", *shown))
     return "\n".join(lines)
 
 
@@ -125,12 +127,12 @@ def decode_table(content: dict[str, Any]) -> str:
     rows = [row for row in content["rows"] if row.get("set") == "main" and "us_per_file" in row and "[" not in row["key"]]
     references = {key: label for key, label in _references(content).items() if any(key in row["ratio"] for row in rows)}
     heads = ["one thread", "images/s", "MB/s", *(f"/ {label}" for label in references.values())]
-    lines = [_line(*heads), "|---|" + "--:|" * (len(heads) - 1)]
+    lines = [line(*heads), "|---|" + "--:|" * (len(heads) - 1)]
     for row in rows:
         ratios = [ratio(row["ratio"][key]) if key in row["ratio"] else "" for key in references]
         label = row["name"].removesuffix(", main")
         label = f"**{label}**" if label.startswith("dctload") else label
-        lines.append(_line(label, f"{row['median']:,.0f}", f"{row['mb_per_s']:,.0f}", *ratios))
+        lines.append(line(label, f"{row['median']:,.0f}", f"{row['mb_per_s']:,.0f}", *ratios))
     return "\n".join(lines)
 
 
@@ -141,7 +143,7 @@ def bars_table(content: dict[str, Any]) -> str:
         measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
         verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
         promised = f"{bar['bar']:g}" if bar["promised"] else f"({bar['wish']})"
-        lines.append(_line(f"dctload {bar['ours']}", bar["other"], bar["set"], measured, promised, verdict))
+        lines.append(line(f"dctload {bar['ours']}", bar["other"], bar["set"], measured, promised, verdict))
     return "\n".join(lines)
 
 
@@ -159,10 +161,6 @@ def _source(content: dict[str, Any]) -> str:
     where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
     files = f": {data['count']} files, {data['bytes'] / 1e6:.1f} MB" if data["count"] else ""
     return f"`{content['command']}` ({data['name']}{files}), {where}, {content['date']}, commit {content['commit']}"
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {

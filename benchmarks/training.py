@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -98,6 +97,8 @@ def train(folder: Path, output: str, seed: int, epochs: int, each: Callable[[Cou
     torch.manual_seed(seed)
     learning, held_out = loaders(folder, output, seed)
     with learning, held_out:
+        if not len(learning):
+            _harness.fail(f"--data {folder}: fewer than {BATCH} files in its folder train")
         model = small_cnn(output, len(learning.classes))
         course = Course(output, seed, sum(weights.numel() for weights in model.parameters()))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -152,34 +153,19 @@ def rows(courses: Sequence[Course]) -> list[_harness.Row]:
         }
         spread = _harness.Spread.of(finals)
         note = f"held-out files, mean of the last three of {len(mine[0].accuracy)} epochs"
-        made.append(
-            _harness.Row(
-                f"small CNN, output={output!r}",
-                "accuracy",
-                round(spread.median, 4),
-                round(spread.iqr, 4),
-                spread.n,
-                1,
-                note,
-                extra,
-            )
-        )
+        figures = round(spread.median, 4), round(spread.iqr, 4), spread.n, _machine.usable_cores()
+        made.append(_harness.Row(f"small CNN, output={output!r}", "accuracy", *figures, note, extra))
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        _harness.fail("this benchmark needs torch; run: pip install torch")
+    _harness.need_torch()
     folder = Path(options.data)
     for name in (("train",), ("val", "test")):
         if not any((folder / part).is_dir() for part in name):
             _harness.fail(f"--data {folder}: no folder {' or '.join(name)} in it")
-    if options.json:
-        _harness.writable(options.json)
     files = _data.folder_photos(folder)
     courses: list[Course] = []
     plan = [(output, seed) for seed in range(options.seeds) for output in options.output]
@@ -191,53 +177,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             courses.append(train(folder, output, seed, options.epochs, each))
     content = _harness.result(MODULE, arguments, files.as_json(), rows(courses))
-    _show(courses)
-    if options.json:
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("training", files.name)
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+    if options.json != _harness.STDOUT:
+        _show(courses)
+    _harness.keep(options, content, "training")
 
 
 def _show(courses: Sequence[Course]) -> None:
     out = _harness.console()
-    title = (
-        f"A CNN of {courses[0].parameters:,} parameters, trained on the CPU ({_machine.usable_cores()} cores); held-out accuracy"
-    )
+    title = f"Held-out accuracy of a small CNN, trained on the CPU ({_machine.usable_cores()} cores)"
     count = len(courses[0].accuracy)
     marks = sorted({max(1, round(count * part / 5)) for part in range(1, 6)})
-    columns = ("output, seed", *(f"epoch {mark}" for mark in marks), "last three", "s an epoch")
+    columns = ("output, seed", "parameters", *(f"epoch\n{mark}" for mark in marks), "last\nthree", "s an\nepoch")
     made = _harness.table(title, columns)
     for course in sorted(courses, key=lambda course: (course.output, course.seed)):
         shown = [f"{course.accuracy[mark - 1]:.1%}" for mark in marks]
-        made.add_row(f"{course.output}, {course.seed}", *shown, f"{course.final:.1%}", f"{course.seconds / count:.1f}")
+        figures = (f"{course.parameters:,}", *shown, f"{course.final:.1%}", f"{course.seconds / count:.1f}")
+        made.add_row(f"{course.output}, {course.seed}", *figures)
     out.print(made)
     for row in rows(courses):
-        out.print(f"{row.name}: mean of {row.n} seeds {row.extra['mean']:.1%}, the lowest {row.extra['least']:.1%}")
+        out.print(
+            f"{row.name}: mean of {row.n} seed{'s' * (row.n > 1)} {row.extra['mean']:.1%}, the lowest {row.extra['least']:.1%}"
+        )
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Trains a small CNN from DCTLoader on the CPU, on coefficients and on pixels, and says what it learns.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Trains a small CNN from DCTLoader on the CPU, on coefficients and on pixels, and says what it learns."
+    parser = _harness.parser(MODULE, text, EXAMPLES, data="folder with train/CLASS and val/CLASS (or test/CLASS)")
     add = parser.add_argument
-    add("--data", metavar="DIR", required=True, help="folder with train/CLASS and val/CLASS (or test/CLASS)")
-    add("--epochs", metavar="N", type=_positive, default=EPOCHS, help="(default: %(default)s)")
-    add("--seeds", metavar="N", type=_positive, default=SEEDS, help="trainings from different beginnings (default: %(default)s)")
+    add("--epochs", metavar="N", type=_harness.count, default=EPOCHS, help="(default: %(default)s)")
+    help_seeds = "trainings from different beginnings (default: %(default)s)"
+    add("--seeds", metavar="N", type=_harness.count, default=SEEDS, help=help_seeds)
     add("--output", nargs="+", choices=OUTPUTS, default=list(OUTPUTS), help="what the network is fed (default: both)")
-    add("--json", metavar="F", help="write the result as JSON")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
+    return _harness.parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,12 @@ python -m benchmarks.transforms --help
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _data, _harness, _machine
+from benchmarks import _bytes, _data, _harness, _machine
 from benchmarks._harness import Spread
 
 if TYPE_CHECKING:
@@ -47,15 +45,12 @@ class Found:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    try:
-        import torch
-    except ImportError:
-        _harness.fail("this benchmark needs torch; run: pip install torch")
-    if options.json:
-        _harness.writable(options.json)
+    _harness.need_torch()
+    import torch
+
     from benchmarks import _transform_cases
 
-    count = QUICK_BATCH if options.quick else options.batch
+    count = options.batch or (QUICK_BATCH if options.quick else BATCH)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     chosen = [
         case
@@ -64,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     if not chosen:
         _harness.fail(f"--only {' '.join(options.only)}: no such transform; `python -m benchmarks.transforms --quick` lists all")
-    files = _data.file_set(options.data)
+    files, skipped = _bytes.usable(_data.file_set(options.data))
     samples = _checkable(files, QUICK_CHECKED if options.quick else CHECKED)
     backends = ["native", "torch", *(["cuda"] if torch.cuda.is_available() else [])]
     found = [Found(case) for case in chosen]
@@ -83,13 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     content = _harness.result(MODULE, arguments, files.as_json(), [row for one in found for row in _rows(one)])
     content |= {"batch": count, "size": SIZE, "channels": CHANNELS, "checked": len(samples), "target": TARGET}
-    _show(found, backends, count, len(samples))
-    if options.json:
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("transforms", files.name)
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+    if options.json != _harness.STDOUT:
+        _show(found, backends, count, len(samples))
+        _harness.left_out(_harness.console(), skipped)
+    _harness.keep(options, content, "transforms")
 
 
 # ------------------------------------------------------------------------------------------------- against pixels
@@ -220,19 +212,23 @@ def _rows(one: Found) -> list[_harness.Row]:
 def _show(found: Sequence[Found], backends: Sequence[str], count: int, checked: int) -> None:
     out = _harness.console()
     heads = {"native": "CPU native\nms", "torch": "CPU torch\nms", "cuda": "CUDA\nms"}
-    columns = ("", "max error\nlevels", "mean error\nlevels", "max / range", *(heads[backend] for backend in backends))
+    columns = ("", "max error\nlevels", "mean error\nlevels", "max error\n/ range", *(heads[backend] for backend in backends))
     cores = _machine.usable_cores()
     title = f"Batches of {count}, {CHANNELS}, {SIZE} pixels a side, {cores} cores; held against pixels on {checked} files"
     caption = "Steps that are no resampling are timed behind RandomResizedCrop. Errors: all 192 channels, float64 pixels."
-    made = _harness.table(title, columns, caption)
-    for one in found:
-        errors = ("", "", "")
-        if one.errors is not None:
-            errors = (f"{one.errors[0]:.4f}", f"{one.errors[1]:.1e}", f"{one.errors[0] / RANGE:.1e}")
-        times = [f"{Spread.of(one.times[backend]).median:.1f}" if backend in one.times else "" for backend in backends]
-        over = one.errors is not None and one.errors[0] > TARGET * RANGE
-        made.add_row(one.case.name, *errors, *times, style="red" if over else None)
-    out.print(made)
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        made = _harness.table(title, _harness.without(columns, left_out), caption)
+        for one in found:
+            errors = ("", "", "")
+            if one.errors is not None:
+                errors = (f"{one.errors[0]:.4f}", f"{one.errors[1]:.1e}", f"{one.errors[0] / RANGE:.1e}")
+            times = [f"{Spread.of(one.times[backend]).median:,.1f}" if backend in one.times else "" for backend in backends]
+            over = one.errors is not None and one.errors[0] > TARGET * RANGE
+            made.add_row(*_harness.without((one.case.name, *errors, *times), left_out), style="red" if over else None)
+        return made
+
+    out.print(_harness.fitted(out, make, spare=(2, 1)))
     worst = max((one.errors[0] / RANGE for one in found if one.errors is not None), default=None)
     if worst is not None:
         verdict = "met" if worst < TARGET else "missed"
@@ -243,30 +239,13 @@ def _show(found: Sequence[Found], backends: Sequence[str], count: int, checked: 
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Error of each transform against float64 pixels, and the time a batch takes.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _harness.parser(MODULE, "Error of each transform against float64 pixels, and the time a batch takes.", EXAMPLES)
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
-    add("--batch", metavar="N", type=_positive, default=BATCH, help="images a batch (default: %(default)s)")
-    add("--rounds", metavar="N", type=_positive, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
+    add("--batch", metavar="N", type=_harness.count, help=f"images a batch (default: {BATCH}, {QUICK_BATCH} with --quick)")
+    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
     add("--only", metavar="PART", nargs="+", default=[], help="transforms whose names hold one of these parts")
-    add("--quick", action="store_true", help=f"batches of {QUICK_BATCH}, {QUICK_CHECKED} files against pixels, fewer rounds")
-    add("--json", metavar="F", help="write the result as JSON")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    options = parser.parse_args(arguments)
-    if options.save and (options.quick or options.only):
-        parser.error("--save keeps whole runs only; leave out --quick and --only, or write the result elsewhere with --json F")
-    return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
+    add("--quick", action="store_true", help=f"smaller batches, {QUICK_CHECKED} files against pixels, fewer rounds")
+    return _harness.parsed(parser, arguments, "quick", "only")
 
 
 if __name__ == "__main__":
