@@ -80,16 +80,15 @@ class Measurement:
         return [found for found in self.representations if found.kind == kind]
 
     def rows(self) -> list[Row]:
-        """One row a representation, with its ratios to RGB u8 at both sizes and to the JPEG file."""
-        jpeg = self[JPEG_NAME].mean
+        """One row a representation, with its ratios to all that is not packed."""
+        others = [found for found in self.representations if not found.kind.startswith("packed")]
         rows = []
         for found in self.representations:
-            ratios = {RGB224_NAME: found.mean / RGB224, RGB448_NAME: found.mean / RGB448, JPEG_NAME: found.mean / jpeg}
             extra = {
                 "kind": found.kind,
                 "mean": round(found.mean, 1),
                 "p99": round(found.p99, 1),
-                "ratio": {name: round(value, 4) for name, value in ratios.items()},
+                "ratio": {other.name: round(found.mean / other.mean, 4) for other in others},
                 "epoch_bytes": round(found.mean * IMAGENET_TRAIN),
             }
             median, iqr = round(found.spread.median, 1), round(found.spread.iqr, 1)

@@ -32,17 +32,17 @@ class Variant:
 
 
 EVERY = (MAIN, PROGRESSIVE, ONLY_420, SMALL)
+OURS = {"all": "all", "64s": "64s", "24s": "24s", "6s": "6s", "DC": DC}  # what is kept, by name
 
 
 def contestants() -> list[Variant]:
     """All variants at the CPU's best level, ours first."""
     return [
-        Variant("planes all", "planes", ("all",), EVERY, all_threads=True),
-        Variant("packed all", "packed", ("all",), EVERY, all_threads=True),
-        Variant("packed 64s", "packed", ("64s",), EVERY),
-        Variant("packed 24s", "packed", ("24s",), EVERY, all_threads=True),
-        Variant("packed 6s", "packed", ("6s",), (MAIN,)),
-        Variant("packed DC", "packed", (DC,), EVERY),
+        *(
+            Variant(f"{maker} {name}", maker, (channels,), EVERY, all_threads=True)
+            for maker in ("planes", "packed")
+            for name, channels in OURS.items()
+        ),
         Variant("packed 24s rrc", "packed", ("24s", "rrc"), (MAIN,)),
         Variant("libjpeg system", "libjpeg", (SYSTEM,), EVERY, all_threads=True),
         Variant("libjpeg pillow", "libjpeg", (PILLOW,), EVERY, all_threads=True),
@@ -60,12 +60,11 @@ def contestants() -> list[Variant]:
 
 def at_level(variants: Sequence[Variant], level: str) -> list[Variant]:
     """Ours once more, forced to a CPU level: what the choice of a level at run time is worth."""
-    named = ("planes all", "packed all", "packed 64s", "packed 24s", "packed DC")
     environment = {"DCTLOAD_FORCE_ISA": level}
     return [
         Variant(f"{variant.key} [{level}]", variant.maker, variant.options, (MAIN, PROGRESSIVE), environment)
         for variant in variants
-        if variant.key in named and not variant.environment
+        if variant.ours and variant.options in {(channels,) for channels in OURS.values()} and not variant.environment
     ]
 
 

@@ -140,7 +140,7 @@ def _print_report(out: Console, measured: _bytes.Measurement, copies: _copies.Co
     out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
     out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
     out.print(_main_table(out, measured, link), "")
-    out.print(_dense_table(measured))
+    out.print(_shares_table(out, measured))
     if measured.crop != "none":
         out.print(_whole_table(measured))
     if copies.rows:
@@ -184,16 +184,25 @@ def _main_table(out: Console, measured: _bytes.Measurement, link: float) -> _har
     return _harness.fitted(out, make, spare=(5, 7, 2))
 
 
-def _dense_table(measured: _bytes.Measurement) -> _harness.Table:
-    """Packed beside dense for every number of channels: what a loader sends that resizes coefficients on the CPU."""
-    columns = ("channels C", *_bytes.DTYPES, "packed", "packed / int8")
-    made = _harness.table(f"Dense coefficients at {_bytes.GRID}x{_bytes.GRID}xC, kB an image", columns)
-    dense = {found.name: found.mean for found in measured.of_kind("dense")}
-    for found in measured.of_kind("packed"):
-        means = [dense[f"dense {_bytes.GRID}x{_bytes.GRID}x{found.channels} {dtype}"] for dtype in _bytes.DTYPES]
-        shown = [kilobytes(mean) for mean in (*means, found.mean)]
-        made.add_row(f"{found.channels} ({found.name.removeprefix('packed ')})", *shown, ratio(found.mean / means[-1]))
-    return made
+def _shares_table(out: Console, measured: _bytes.Measurement) -> _harness.Table:
+    """Packed beside everything else; dense with as many channels, which is what a loader sends that resizes on the CPU."""
+    others = [*measured.of_kind("pixels"), measured[_bytes.JPEG_NAME]]
+    dense = {found.name: found for found in measured.of_kind("dense")}
+    heads = {"half-resolution RGB u8 of the region": "half RGB\nregion", "YCbCr 4:2:0 u8 of the region": "YCbCr\n4:2:0"}
+    columns = ["packed\nchannels", *(heads.get(found.name, found.name.replace(" ", "\n", 1)) for found in others)]
+    columns += [f"dense\n{dtype}" for dtype in _bytes.DTYPES]
+
+    def make(left_out: Collection[int]) -> _harness.Table:
+        caption = f"Dense: {_bytes.GRID}x{_bytes.GRID} blocks of as many channels."
+        made = _harness.table("Packed bytes / bytes of", _harness.without(columns, left_out), caption)
+        for found in measured.of_kind("packed"):
+            names = [f"dense {_bytes.GRID}x{_bytes.GRID}x{found.channels} {dtype}" for dtype in _bytes.DTYPES]
+            bases = [*others, *(dense[name] for name in names)]
+            label = f"{found.channels} ({found.name.removeprefix('packed ')})"
+            made.add_row(*_harness.without((label, *(ratio(found.mean / base.mean) for base in bases)), left_out))
+        return made
+
+    return _harness.fitted(out, make, spare=(2, 7, 6, 3))
 
 
 def _whole_table(measured: _bytes.Measurement) -> _harness.Table:

@@ -6,17 +6,14 @@ python -m benchmarks.unpack --help
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from benchmarks import _data, _harness
+from benchmarks import _bytes, _data, _harness
 from benchmarks._harness import Row, Spread
 
 MODULE = "benchmarks.unpack"
@@ -48,15 +45,12 @@ class Work:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    try:
-        import torch
-    except ModuleNotFoundError:
-        _harness.fail("this benchmark needs torch; run: pip install torch")
+    _harness.need_torch(options.device or "cpu")
+    import torch
+
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        _harness.fail("--device cuda: torch finds no CUDA device")
     count = options.batch or BATCH[device]
-    files = _data.file_set(options.data)
+    files, skipped = _bytes.usable(_data.file_set(options.data))
     rows: list[Row] = []
     for channels in options.channels:
         work = _work(torch, _packed(files, options.crop, channels, count), channels, device, sweep=options.sweep)
@@ -65,17 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     content = _harness.result(MODULE, arguments, files.as_json(), rows)
     content |= {"crop": options.crop, "device": device, "batch": count, "target": _verdict(rows, device, count, options.crop)}
-    content["versions"] |= _triton_version()
-    if options.json == "-":
-        print(json.dumps(content, indent=1, ensure_ascii=False))
-    else:
-        _print_report(rows, files, device, count, str(content["target"]))
-    if options.json and options.json != "-":
-        _harness.write_result(content, Path(options.json))
-    if options.save:
-        path = _harness.results_path("unpack", files.name, options.crop)
-        _harness.write_result(content, path)
-        print(f"saved {path.name}", file=sys.stderr)
+    if options.json != _harness.STDOUT:
+        _print_report(rows, files, skipped, device, count, str(content["target"]))
+    _harness.keep(options, content, "unpack", options.crop)
 
 
 def _packed(files: _data.FileSet, crop: _data.Crop, channels: str, count: int) -> Any:
@@ -247,17 +233,12 @@ def _verdict(rows: Sequence[Row], device: str, count: int, crop: str) -> str:
     return f"{promise}: {said}"
 
 
-def _triton_version() -> dict[str, str]:
-    try:
-        import triton
-    except ModuleNotFoundError:
-        return {}
-    return {"triton": str(triton.__version__)}
-
-
-def _print_report(rows: Sequence[Row], files: _data.FileSet, device: str, count: int, verdict: str) -> None:
+def _print_report(
+    rows: Sequence[Row], files: _data.FileSet, skipped: Sequence[str], device: str, count: int, verdict: str
+) -> None:
     out = _harness.console()
     out.print(f"[bold]Data[/bold]  {files.describe()}; batch of {count} on {device}\n")
+    _harness.left_out(out, skipped)
     columns = ("work", "ms", "iqr", "MB read + written", "GB/s", "of the copy", "images/s", "!clock")
     made = _harness.table("From packed bytes to tensors", columns)
     for row in rows:
@@ -269,25 +250,15 @@ def _print_report(rows: Sequence[Row], files: _data.FileSet, device: str, count:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Unpacking and resampling of packed batches on a device, beside a copy of as many bytes.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    description = "Unpacking and resampling of packed batches on a device, beside a copy of as many bytes."
+    parser = _harness.parser(MODULE, description, EXAMPLES)
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder of JPEG files, searched through; default: photographs out of two wheels")
     add("--channels", metavar="NAME", nargs="+", default=["24s"], help="presets or selections (default: 24s)")
     add("--crop", choices=tuple(_data.CROPS), default="none", help="what is taken of each image (default: %(default)s)")
-    add("--batch", type=int, metavar="N", help="images a batch (default: 256 on CUDA, 32 on the CPU)")
+    add("--batch", type=_harness.count, metavar="N", help="images a batch (default: 256 on CUDA, 32 on the CPU)")
     add("--device", choices=("cuda", "cpu"), help="default: CUDA where there is a device")
     add("--sweep", action="store_true", help="on CUDA: other sizes of the unpacking kernel's programs too")
-    add("--json", metavar="F", help="write the result as JSON; - prints it instead of the table")
-    add("--save", action="store_true", help="keep the result in benchmarks/results/")
-    options = parser.parse_args(arguments)
-    if options.batch is not None and options.batch < 1:
-        parser.error("--batch is 1 or more")
-    return options
+    return _harness.parsed(parser, arguments)
 
 
 if __name__ == "__main__":

@@ -62,11 +62,12 @@ def low_and_high(
     if isinstance(value, (int, float)):
         if value < 0:
             raise ValueError(f"{what} is not negative; {value!r} is")
-        low, high = max(least, centre - value), centre + value
+        pair = [max(least, centre - value), centre + value]
     else:
-        low, high = (float(x) for x in value)
-    if not least <= low <= high:
+        pair = [float(x) for x in value]
+    if len(pair) != 2 or not least <= pair[0] <= pair[1]:
         raise ValueError(f"{what} is a number, or (low, high) with {least} <= low <= high, not {value!r}")
+    low, high = pair
     return None if low == high == centre else (float(low), float(high))
 
 

@@ -18,17 +18,17 @@ from dctload.ops.color import RGB_TO_YCBCR
 from dctload.transforms import color
 from dctload.transforms.base import Transform, height_and_width
 from dctload.transforms.blocks import sharpen
+from dctload.transforms.compose import Compose
 from dctload.transforms.draws import Draws
 from dctload.transforms.noise import Requantize, add_noise, scale_frequencies
-from dctload.transforms.plan import Plan
-from dctload.transforms.spatial import CenterCrop, GaussianBlur, Pad, Resize
-from dctload.transforms.view import View
+from dctload.transforms.spatial import CenterCrop, ExifTranspose, GaussianBlur, Pad, Resize
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dctload.ops import DCTBatch
     from dctload.transforms.picture import Picture
+    from dctload.transforms.view import View
 
 Channels = str | ChannelSelection | None
 Float = NDArray[np.float64]
@@ -38,12 +38,12 @@ Float = NDArray[np.float64]
 
 def resize(batch: DCTBatch, size: int | Sequence[int], *, channels: Channels = None, output: str = "dct") -> Tensor:
     """Whole images in another size; see `Resize`."""
-    return _shown(batch, _planned(Resize(size)), channels, output)
+    return _shown(batch, Resize(size), channels, output)
 
 
 def center_crop(batch: DCTBatch, size: int | Sequence[int], *, channels: Channels = None, output: str = "dct") -> Tensor:
     """The middle of each image; see `CenterCrop`."""
-    return _shown(batch, _planned(CenterCrop(size)), channels, output)
+    return _shown(batch, CenterCrop(size), channels, output)
 
 
 def crop(
@@ -57,7 +57,7 @@ def crop(
     output: str = "dct",
 ) -> Tensor:
     """A rectangle of each image, in pixels as coded; what leaves the image is black."""
-    return _shown(batch, lambda view: view.crop(top, left, height, width), channels, output)
+    return _shown(batch, _Crop(top, left, height, width), channels, output)
 
 
 def resized_crop(
@@ -72,12 +72,7 @@ def resized_crop(
     output: str = "dct",
 ) -> Tensor:
     """A rectangle of each image, resized; pixels beyond the rectangle have no weight."""
-
-    def move(view: View) -> None:
-        view.crop(top, left, height, width)
-        view.resize(*height_and_width(size, "size"))
-
-    return _shown(batch, move, channels, output)
+    return _shown(batch, Compose([_Crop(top, left, height, width), Resize(height_and_width(size, "size"))]), channels, output)
 
 
 def pad(
@@ -90,7 +85,7 @@ def pad(
     output: str = "dct",
 ) -> Tensor:
     """Whole images with more on each side; see `Pad`."""
-    return _shown(batch, _planned(Pad(padding, fill, padding_mode)), channels, output)
+    return _shown(batch, Pad(padding, fill, padding_mode), channels, output)
 
 
 def gaussian_blur(
@@ -102,12 +97,17 @@ def gaussian_blur(
     output: str = "dct",
 ) -> Tensor:
     """Whole images blurred; see `GaussianBlur`."""
-    return _shown(batch, _planned(GaussianBlur(kernel_size, sigma)), channels, output)
+    return _shown(batch, GaussianBlur(kernel_size, sigma), channels, output)
 
 
 def requantize(batch: DCTBatch, quality: int, *, channels: Channels = None, output: str = "dct") -> Tensor:
     """Whole images as at a lower JPEG quality; see `Requantize`."""
-    return _shown(batch, _planned(Requantize(quality)), channels, output)
+    return _shown(batch, Requantize(quality), channels, output)
+
+
+def exif_transpose(batch: DCTBatch, *, channels: Channels = None, output: str = "dct") -> Tensor:
+    """Whole images as their EXIF orientation says that they are to be seen; see `ExifTranspose`."""
+    return _shown(batch, ExifTranspose(), channels, output)
 
 
 # ---------------------------------------------------------------------------------- of coefficients: exact sign and order
@@ -266,27 +266,22 @@ def normalize(x: Tensor, mean: Sequence[float], std: Sequence[float], channels: 
         picture = _picture(x, channels)
         places = (64 * picture.components + picture.frequencies).tolist()
         values = [v[places] for v in values]
-    if len(values[0]) != x.shape[1]:
-        raise ValueError(f"{len(values[0])} means for {x.shape[1]} channels")
+    if not len(values[0]) == len(values[1]) == x.shape[1]:
+        raise ValueError(f"{len(values[1])} standard deviations and {len(values[0])} means for {x.shape[1]} channels")
     return (x - values[0][:, None, None]) / values[1][:, None, None]
 
 
-def _planned(step: Transform) -> Callable[[View], None]:
-    return lambda view: step.plan(view, Draws.of(0, 0, np.arange(len(view))))
+class _Crop(Transform):
+    def __init__(self, *box: ArrayLike) -> None:
+        self.box = box
+
+    def plan(self, view: View, draws: Draws) -> None:
+        view.crop(*self.box)
 
 
-def _shown(batch: DCTBatch, move: Callable[[View], None], channels: Channels, output: str) -> Tensor:
-    from dctload.transforms.compose import Compose, check_size, checked_output
-
-    chosen = channels if channels is not None else batch.channels
-    if checked_output(output) == "dct" and not isinstance(chosen, (str, ChannelSelection)):
-        raise ValueError("the batch does not say which channels it was made with; pass channels=")
-    view = View(batch.headers)
-    move(view)
-    plan = Plan(view.geometry(), Draws.of(0, 0, np.arange(len(view))))
-    check_size(plan, output)
-    selection = None if output == "rgb" or chosen is None or isinstance(chosen, list) else ChannelSelection.parse(chosen)
-    return Compose([]).apply(batch, plan, channels=selection)[0]
+def _shown(batch: DCTBatch, step: Transform | Compose, channels: Channels, output: str) -> Tensor:
+    pictures: Tensor = step(batch, channels=channels, output=output)
+    return pictures
 
 
 def _picture(x: Tensor, channels: Channels) -> Picture:

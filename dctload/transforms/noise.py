@@ -161,16 +161,20 @@ def scale_frequencies(picture: Picture, factors: Float) -> None:
     """Each frequency of each component times a factor, `[B, 192]`; samples of factors that are all 1 are not touched."""
     import torch
 
-    x = picture.tensor
+    x, chosen = picture.tensor, np.flatnonzero((factors != 1).any(axis=1))
     if not picture.is_pixels:
-        x.mul_(picture.device_array(factors[:, 64 * picture.components + picture.frequencies])[:, :, None, None])
+        scale = picture.device_array(factors[:, 64 * picture.components + picture.frequencies])[:, :, None, None]
+        if x.device.type == "cpu":
+            for i in chosen.tolist():
+                x[i].mul_(scale[i])
+        else:
+            x.mul_(scale)
         return
     if picture.is_normalized or x.shape[2] % 8 or x.shape[3] % 8:
         raise ValueError(
             f"frequencies of {x.shape[2]} x {x.shape[3]} pixels are scaled before Normalize, and by blocks of 8 x 8; move the "
             "step to the front, and take a size that is a multiple of 8"
         )
-    chosen = np.flatnonzero((factors != 1).any(axis=1))
     places = picture.device_array(chosen, torch.int64)
     blocks = blocks_of_pixels(x[places]) * picture.device_array(factors[chosen])[:, :, None, None]
     x[places] = pixels_of_blocks(blocks)

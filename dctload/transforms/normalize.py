@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 from dctload.transforms.base import Transform
 
 if TYPE_CHECKING:
-    import os
-
     from dctload.transforms.draws import Draws
     from dctload.transforms.picture import Picture
 
@@ -40,11 +39,11 @@ class Normalize(Transform):
     def __init__(self, mean: str | os.PathLike[str] | Numbers, std: Numbers | None = None) -> None:
         self._name: str | None = None
         self._pixel: tuple[Float, Float] | None = None
-        if isinstance(mean, (str, Path)):
+        if isinstance(mean, (str, os.PathLike)):
             if std is not None:
                 raise TypeError("Normalize takes a preset or a file alone, or mean and std")
-            self._name = str(mean)
-            self._mean, self._std, self._pixel = _read(mean)
+            self._name = os.fspath(mean)
+            self._mean, self._std, self._pixel = _read(self._name)
         else:
             if std is None:
                 raise TypeError('Normalize takes a preset ("imagenet"), a statistics file, or mean and std')
@@ -86,19 +85,19 @@ class Normalize(Transform):
         return f"Normalize({self._name!r})" if self._name is not None else f"Normalize({len(self._mean)} channels)"
 
 
-def _read(name: str | os.PathLike[str]) -> tuple[Float, Float, tuple[Float, Float] | None]:
-    text = str(name)
-    if text in Normalize.presets():
-        data = json.loads((resources.files(__package__) / _PRESETS / f"{text}.json").read_text())
-    elif Path(text).is_file():
-        data = json.loads(Path(text).read_text())
+def _read(name: str) -> tuple[Float, Float, tuple[Float, Float] | None]:
+    if name in Normalize.presets():
+        text = (resources.files(__package__) / _PRESETS / f"{name}.json").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
     else:
-        raise ValueError(f"no preset and no file is called {text!r}; the presets are {', '.join(Normalize.presets())}")
+        raise ValueError(f"no preset and no file is called {name!r}; the presets are {', '.join(Normalize.presets())}")
     try:
-        mean, std = (
-            np.concatenate([np.array(data[key][part], np.float64) for part in ("Y", "Cb", "Cr")]) for key in ("mean", "std")
-        )
+        data = json.loads(text)
+        mean, std = (np.array([data[key][part] for part in ("Y", "Cb", "Cr")], np.float64) for key in ("mean", "std"))
         pixel = (np.array(data["rgb_mean"]), np.array(data["rgb_std"])) if "rgb_mean" in data else None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{text} is no statistics file: it lacks {error}; dctload.transforms.statistics writes one") from None
-    return mean, std, pixel
+        raise ValueError(f"{name} is no statistics file: {error!r}; dctload.transforms.statistics writes one") from None
+    if mean.shape != (3, 64) or std.shape != (3, 64):
+        raise ValueError(f"{name} is no statistics file: mean and std are 64 numbers for each of Y, Cb and Cr")
+    return mean.reshape(192), std.reshape(192), pixel

@@ -104,7 +104,7 @@ class Picture:
         """Keeps some of the coefficients, as the steps that need whole blocks are done."""
         x, places = self._flush(), 64 * self.components + self.frequencies
         kept = [64 * k + f for k, part in enumerate((channels.y, channels.cb, channels.cr)) for f in part]
-        self._tensor = x[:, self.device_array(np.searchsorted(places, kept), torch.int64)]
+        self._tensor = x.index_select(1, self.device_array(np.searchsorted(places, kept), torch.int64))
         self.channels = channels
         for name in ("components", "frequencies", "_spread"):
             vars(self).pop(name, None)
@@ -202,7 +202,12 @@ class Picture:
                 x[:, place].mul_(each[:, place, None, None]).add_(total[:, place, None, None])
             return x
         sources = {int(j): x[:, self._span(int(j))].clone() for j in np.flatnonzero(mixed.any(axis=0))}
-        x.mul_(self.device_array(factors)[:, :, None, None]).add_(total[:, :, None, None])
+        x.mul_(self.device_array(factors)[:, :, None, None])
+        if bias is not None:
+            x.add_(total[:, :, None, None])
+        else:  # colours shift the DC alone
+            for place in np.flatnonzero(is_dc).tolist():
+                x[:, place].add_(total[:, place, None, None])
         for i, j in zip(*(n.tolist() for n in np.nonzero(mixed)), strict=True):
             self._mix(x, i, sources[j], j, matrix[:, i, j], gain)
         return x

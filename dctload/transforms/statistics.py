@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload.ops import unpack
-from dctload.packed import Extractor
+from dctload.packed import Extractor, PackedBatch
 from dctload.transforms.compose import Compose
 from dctload.transforms.spatial import CenterCrop, Resize
 
@@ -151,8 +151,8 @@ def measure(
             reason = packed.error(i) or f"{headers.num_components[i]} components have no YCbCr by a linear map"
             left_out.append(f"{part[i]}: {reason}")
         if len(good):
-            whole = len(good) == len(part)
-            statistics.update(transform(batch if whole else unpack(extractor.extract([part[i] for i in good], "all"))))
+            kept = batch if len(good) == len(part) else unpack(PackedBatch.join(packed.image_bytes(i) for i in good.tolist()))
+            statistics.update(transform(kept, channels="all"))
         advance(len(part))
     return statistics, left_out
 

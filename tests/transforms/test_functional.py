@@ -34,6 +34,20 @@ def test_spatial_functions_resample_once() -> None:
         F.resize(d, 20)
 
 
+def test_spatial_functions_warn_where_frequencies_are_missing() -> None:
+    few = px.batch(*FILES, channels="24s")
+    for call in (lambda: F.resize(few, (24, 48)), lambda: F.resized_crop(few, 0, 0, 20, 32, 16)):
+        with pytest.warns(UserWarning, match="native frequencies"):
+            call()
+
+
+def test_exif_transpose_shows_the_picture_as_it_is_to_be_seen() -> None:
+    turned = px.built(56, 40, seed=3, orientation=6)  # to be turned clockwise
+    want = torch.rot90(PLANES[0], -1, (1, 2))
+    assert px.difference(F.exif_transpose(px.batch(turned))[0], px.coefficients(want)) < 1e-3
+    assert F.exif_transpose(px.batch(turned), output="rgb").shape == (1, 3, 56, 40)
+
+
 @pytest.mark.parametrize("pixels", [False, True])
 def test_flips_and_turns_are_exact(pixels: bool) -> None:
     x, channels = (PLANES.float(), None) if pixels else (X, "all")
@@ -117,6 +131,8 @@ def test_normalize_takes_numbers_by_frequency_or_by_channel() -> None:
     torch.testing.assert_close(F.normalize(X[:, kept], mean[kept].tolist(), std[kept].tolist()), want[:, kept])
     with pytest.raises(ValueError, match="means for"):
         F.normalize(X, [0.0] * 3, [1.0] * 3)
+    with pytest.raises(ValueError, match="1 standard deviations"):
+        F.normalize(PLANES, [0.0] * 3, [1.0])
 
 
 def test_shapes_and_channels_must_agree() -> None:

@@ -17,6 +17,7 @@ from support import pixels as px
 from support.real_files import DATA, names, needs_real_files
 
 FILE = px.built(56, 40, seed=3)
+_SHARPEN = T.RandomAdjustSharpness(2.0, 1.0)
 
 
 def sharpened(picture: torch.Tensor, factor: float) -> torch.Tensor:
@@ -38,6 +39,32 @@ def test_sharpness_is_torchvisions_formula(factor: float) -> None:
     odd = T.Compose([T.CenterCrop((39, 53)), step])(px.batch(FILE), output="rgb")[0]
     crop = px.planes(FILE)[:, round(0.5) : round(0.5) + 39, round(1.5) : round(1.5) + 53]
     assert px.difference(odd, (px.rgb(sharpened(crop, factor)) / 255).clamp(0, 1)) < 2e-5
+
+
+@pytest.mark.parametrize("width,height", [(8, 8), (16, 8), (8, 40), (24, 16)])
+def test_sharpness_leaves_the_border_alone_however_few_blocks_there_are(width: int, height: int) -> None:
+    file = px.built(width, height, seed=7)
+    want, step = sharpened(px.planes(file), 3.0), T.RandomAdjustSharpness(3.0, 1.0)
+    assert px.difference(T.Compose([step])(px.batch(file))[0], px.coefficients(want)) < 2e-3
+    pixels = T.Compose([step])(px.batch(file), output="rgb")[0]
+    assert px.difference(pixels, (px.rgb(want) / 255).clamp(0, 1)) < 2e-5
+
+
+@needs_real_files
+def test_sharpness_of_a_photograph_is_torchvisions_formula() -> None:
+    name = next(n for n in names("imagenet-sample", "ok") if dctload.read_header(DATA / n).subsampling == "4:4:4")
+    picture = px.resized(px.planes(DATA / name), (144, 208))
+    for factor in (0.0, 2.0):
+        got = T.Compose([T.Resize((144, 208)), T.RandomAdjustSharpness(factor, 1.0)])(px.batch(DATA / name))[0]
+        assert px.difference(got, px.coefficients(sharpened(picture, factor))) < 5e-3
+
+
+def test_a_picture_without_inner_pixels_is_never_sharpened() -> None:
+    for size in ((2, 30), (30, 1)):
+        plain, got = (T.Compose([T.CenterCrop(size), *s])(px.batch(FILE), output="rgb") for s in ([], [_SHARPEN]))
+        assert torch.equal(plain, got)
+    plain, got = (T.Compose([T.CenterCrop(3), *s])(px.batch(FILE), output="rgb") for s in ([], [_SHARPEN]))
+    assert (plain != got).any(1).nonzero().tolist() == [[0, 1, 1]], "the one pixel that has eight neighbours"
 
 
 def test_sharpness_works_on_whole_blocks_and_gives_the_channels_asked_for() -> None:

@@ -34,6 +34,43 @@ def test_the_preset_holds_the_numbers_of_the_design_page() -> None:
         assert np.array_equal(mine, np.concatenate([page[name][part] for part in ("Y", "Cb", "Cr")]))
 
 
+# Of calmevtime/DCTNet, classification/datasets/__init__.py, train_upscaled_static_mean and _std, by place in their lists of 192.
+PUBLISHED_MEAN = {0: -8.8397e01, 1: 1.4242e-02, 8: 4.4380e-01, 63: 2.3114e-03, 64: -5.8709e01, 72: 1.3488e-01, 128: 3.2116e01}
+PUBLISHED_STD = {0: 259.96, 1: 2.7776, 8: 3.9907, 9: 0.5662, 63: 0.22195, 64: 81.161, 72: 0.78728, 128: 75.848, 137: 0.094832}
+# The places that their NormalizeDCT picks for 24 channels: subset_channel_index["24"], Cb 64 and Cr 128 further on.
+PUBLISHED_24 = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27, 64, 65, 72, 73, 128, 129, 136, 137]
+
+
+def test_dctnets_preset_holds_the_published_figures_in_the_published_order() -> None:
+    step = T.Normalize("dctnet")
+    assert step._mean.shape == step._std.shape == (192,)
+    for figures, mine in ((PUBLISHED_MEAN, step._mean), (PUBLISHED_STD, step._std)):
+        for place, figure in figures.items():
+            assert mine[place] == pytest.approx(figure, rel=1e-9), place
+    # As the design says of them: means of the coefficients, but the spread of each image's mean, far below the pooled one.
+    pooled = T.Normalize("imagenet")
+    dc = [0, 64, 128]
+    assert (np.sign(step._mean[dc]) == np.sign(pooled._mean[dc])).all()
+    assert (step._std[dc] / pooled._std[dc] > 0.4).all() and (step._std[dc] / pooled._std[dc] < 0.8).all()
+    gain = (pooled._std / step._std).reshape(3, 64)
+    assert 12 < gain[0, 1] / gain[0, 0] < 18 and 30 < gain[0, 9] / gain[0, 0] < 40
+
+
+def test_dctnets_preset_gives_24_channels_the_entries_that_their_code_picks() -> None:
+    d, step = px.batch(FILE), T.Normalize("dctnet")
+    plain = T.Compose([])(d, channels="24s").double()
+    got = T.Compose([step])(d, channels="24s")
+    for channel, place in enumerate(PUBLISHED_24):
+        want = (plain[:, channel] - step._mean[place]) / step._std[place]
+        torch.testing.assert_close(got[:, channel].double(), want, rtol=1e-5, atol=1e-3)
+    first = (plain[:, [0, 16, 20]] - torch.tensor([-88.397, -58.709, 32.116])[:, None, None].double()) / torch.tensor(
+        [259.96, 81.161, 75.848], dtype=torch.float64
+    )[:, None, None]
+    torch.testing.assert_close(got[:, [0, 16, 20]].double(), first, rtol=1e-5, atol=1e-4)
+    with pytest.raises(ValueError, match="RGB pixels"):
+        T.Compose([step])(d, output="rgb")
+
+
 def test_numbers_by_frequency_by_channel_and_of_pixels() -> None:
     d, plain = px.batch(FILE), T.Compose([])(px.batch(FILE), channels="24s")
     s = px.dctload.ChannelSelection.parse("24s")
@@ -87,9 +124,22 @@ def test_numbers_that_fit_nothing_are_refused_in_words(tmp_path: Path) -> None:
         T.Compose([T.Normalize([0.0] * 5, [1.0] * 5)])(px.batch(FILE), channels="24s")
     with pytest.raises(ValueError, match="pixels have 3 channels"):
         T.Compose([T.Normalize([0.0] * 192, [1.0] * 192)])(px.batch(FILE), output="rgb")
-    (tmp_path / "odd.json").write_text('{"mean": {}}')
-    with pytest.raises(ValueError, match="no statistics file"):
-        T.Normalize(tmp_path / "odd.json")
+    few = {part: [1.0] * 8 for part in ("Y", "Cb", "Cr")}  # 24 numbers must not pass for those of 24 channels
+    for text in ('{"mean": {}}', "no JSON", "[]", json.dumps({"mean": few, "std": few})):
+        (tmp_path / "odd.json").write_text(text)
+        with pytest.raises(ValueError, match="no statistics file"):
+            T.Normalize(tmp_path / "odd.json")
+
+
+def test_any_path_names_a_statistics_file(tmp_path: Path) -> None:
+    class Named:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "s.json")
+
+    statistics = ChannelStatistics()
+    statistics.update(torch.randn(2, 192, 3, 3))
+    statistics.save(Named(), "noise")
+    np.testing.assert_array_equal(T.Normalize(Named())._std, statistics.std)
 
 
 # ---------------------------------------------------------------------------------------------------------- statistics

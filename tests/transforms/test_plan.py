@@ -11,6 +11,7 @@ from dctload import ops
 from dctload import transforms as T
 from dctload.channels import ChannelSelection
 from dctload.headers import Headers
+from dctload.transforms.functional import normalize
 from dctload.transforms.plan import band, rectangle_masks
 from support import pixels as px
 from support.real_files import DATA, names, needs_real_files
@@ -171,11 +172,11 @@ def test_images_without_a_header_do_not_disturb_the_others():
     assert T.Compose([T.RandomCrop(32)])(nothing).shape == (1, 192, 4, 4)
 
 
-def decibels(got, want):
-    """Normalised signal to noise of each image, capped at 60."""
+def decibels(got, want, cap=60):
+    """Signal to noise of each image, capped."""
     noise = (got - want).double().square().flatten(1).sum(1)
     signal = want.double().square().flatten(1).sum(1)
-    return (10 * torch.log10(signal / noise.clamp(min=1e-30))).clamp(max=60)
+    return (10 * torch.log10(signal / noise.clamp(min=1e-30))).clamp(max=cap)
 
 
 @needs_real_files
@@ -190,14 +191,18 @@ def test_the_default_transfer_keeps_forty_decibels_on_imagenet_sample(steps):
 
 
 @needs_real_files
-def test_the_default_transfer_keeps_forty_five_decibels_on_photos_and_sends_a_third():
+@pytest.mark.parametrize("channels,least", [("24s", 45), ("all", 40)])
+def test_the_default_transfer_keeps_photos_and_sends_a_third(channels, least):
     files = [DATA / n for n in names("photos", "ok")]
-    compose = T.Compose([T.Resize(512), T.CenterCrop(448), T.Normalize("imagenet")])
+    compose, step = T.Compose([T.Resize(512), T.CenterCrop(448)]), T.Normalize("imagenet")
     for file in files:
-        planned, whole, _, headers, plan = opened_and_whole([file], compose, channels="24s", seed=0, margin=3)
-        assert decibels(planned, whole).min() > 45, file
-        masks = band(plan.geometry, headers, ChannelSelection.parse("24s"))
-        assert int(masks[0, 0]).bit_count() <= 25
+        planned, whole, _, headers, plan = opened_and_whole([file], compose, channels=channels, seed=0, margin=3)
+        assert decibels(planned, whole, cap=99).min() > 60, file
+        model = [normalize(x, step._mean, step._std, channels) for x in (planned, whole)]
+        assert decibels(*model).min() > least, file
+        if channels == "24s":
+            masks = band(plan.geometry, headers, ChannelSelection.parse(channels))
+            assert int(masks[0, 0]).bit_count() <= 25
     assert len(files) >= 3
 
 
