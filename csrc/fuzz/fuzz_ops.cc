@@ -11,7 +11,7 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu.h"
+#include "../tests/ops_batches.h"
 #include "fuzz_input.h"
 #include "record_view.h"
 #include "resampler.h"
@@ -20,21 +20,14 @@
 
 using namespace dctload;
 using fuzz::require;
-using Bytes = std::vector<uint8_t>;
+using testing::Bytes;
+using testing::ops_levels;
 
 namespace {
 
 constexpr size_t kTail = 48;
 constexpr uint32_t kMostPixels = 72;  // of the output, either way
 constexpr size_t kMostTaps = 7;
-
-std::vector<const ops::OpsKernels*> levels() {
-  std::vector<const ops::OpsKernels*> out;
-  for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2}) {
-    if (supported(level)) out.push_back(&ops::ops_kernels(level));
-  }
-  return out;
-}
 
 // Little-endian numbers out of the tail, zeros behind its end.
 class Reader {
@@ -142,7 +135,7 @@ std::vector<float> unpacked(std::span<const uint8_t> batch, std::span<const uint
   }
   std::vector<int16_t> first, integers(values);
   std::vector<float> floats(values);
-  for (const ops::OpsKernels* level : levels()) {
+  for (const ops::OpsKernels* level : ops_levels()) {
     std::fill(integers.begin(), integers.end(), int16_t{12345});
     std::fill(floats.begin(), floats.end(), std::nanf(""));
     ops::Unpacker unpacker(1, *level);
@@ -187,7 +180,7 @@ void resampled(std::span<const uint8_t> batch, Draws& draws, double bound) {
                  columns = draws.job.channels ? (draws.job.width + 7) / 8 : draws.job.width;
   std::vector<float> first, out(size_t{ops::output_channels(draws.job.channels)} * rows * columns);
   draws.job.out = out.data();
-  for (const ops::OpsKernels* level : levels()) {
+  for (const ops::OpsKernels* level : ops_levels()) {
     std::fill(out.begin(), out.end(), std::nanf(""));
     require(ops::Resampler(1, *level).resample(batch, 1, draws.job) == ops::Status::kOk, "a record that was unpacked");
     for (size_t i = 0; i < out.size(); ++i) {

@@ -1,6 +1,7 @@
 #include "axis_operator.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace dctload::ops {
@@ -80,7 +81,6 @@ void set_range(Axis& axis, const double box[2], const double valid[2], const dou
   axis.hi = std::ceil(valid[1] * f / m);
   axis.begin = 0;
   axis.end = (int64_t{size} * factor + most - 1) / most;
-  if (valid[1] <= size) axis.hi = std::min(axis.hi, static_cast<double>(axis.end));
   if (present == nullptr) return;
   axis.begin = std::max(axis.begin, static_cast<int64_t>(std::floor(present[0] * f / m)));
   axis.end = std::min(axis.end, static_cast<int64_t>(std::ceil(present[1] * f / m)));
@@ -158,6 +158,8 @@ AxisOperator::Row AxisOperator::union_of(const std::vector<Row>& rows, int64_t f
 
 void AxisOperator::blur_rows(const Axis& axis) {
   const auto n = static_cast<int64_t>(pixel_rows_.size()), half = static_cast<int64_t>(axis.blur_taps / 2);
+  gain_ = 0;
+  for (int64_t k = 0; k < 2 * half + 1; ++k) gain_ += static_cast<float>(axis.blur[k]);
   blurred_rows_.clear();
   blurred_values_.clear();
   for (int64_t i = 0; i < n; ++i) {
@@ -216,6 +218,7 @@ void AxisOperator::add_block(const Axis& axis, uint32_t block) {
 void AxisOperator::build(const Axis& axis) {
   rows_ = axis.pixels || axis.outputs > 4 ? 8 : axis.outputs > 2 ? 4 : 2;
   dropped_ = false;
+  gain_ = 1;
   begin_ = UINT32_MAX;
   end_ = 0;
   supports_.clear();

@@ -4,7 +4,6 @@
 // float64, as float32 would move a weight at pixel 500 by 3e-5; what follows from them is float32.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -53,6 +52,7 @@ class AxisOperator {
   // [blocks()][8]: D s of each output block (s itself for pixels), s the row sums without what constant padding dropped.
   const float* sums() const { return sums_.data(); }
   bool dropped() const { return dropped_; }  // some weight fell on constant padding
+  float gain() const { return gain_; }       // what a row would sum to if nothing were dropped: the sum of the blur, or 1
   // Blocks at hand that are read at all: begin .. end.
   uint32_t begin() const { return begin_; }
   uint32_t end() const { return end_; }
@@ -70,6 +70,7 @@ class AxisOperator {
 
   uint32_t rows_ = 8, begin_ = 0, end_ = 0;
   bool dropped_ = false;
+  float gain_ = 1;
   std::vector<Support> supports_;
   std::vector<float> weights_, sums_;
   std::vector<Row> pixel_rows_, blurred_rows_;

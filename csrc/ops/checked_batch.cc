@@ -35,11 +35,6 @@ const uint8_t* zero_padded(const TileBytes& tile, uint32_t channels, std::vector
   return copy.data();
 }
 
-const uint8_t* with_slack(const TileBytes& tile, const uint8_t* readable_end, uint32_t channels, std::vector<uint8_t>& copy) {
-  if (static_cast<size_t>(readable_end - tile.data) >= wire::max_tile_bytes(channels) + kTileSlack) return tile.data;
-  return zero_padded(tile, channels, copy);
-}
-
 bool CheckedBatch::open(std::span<const uint8_t> batch) {
   batch_ = batch;
   images_ = 0;

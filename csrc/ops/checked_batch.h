@@ -26,13 +26,28 @@ struct ImageView {
 
   // Tile `t` of component `k`, cut to the component's payload.
   TileBytes tile(uint32_t k, uint64_t t) const;
+  // Unpacks that tile with a kernel of OpsKernels; `task` says all but where the tile lies. A byte at or past the tile's end
+  // counts as 0; `copy` is scratch.
+  template <typename Task>
+  void unpack(uint32_t k, uint64_t t, size_t (*kernel)(const Task&), Task& task, std::vector<uint8_t>& copy) const;
 };
 
-// A tile with at least kTileSlack readable bytes behind the largest that `channels` channels can need; `size` is where zeros are
-// meant to begin. Where the batch ends too early, it lies in `copy`.
-const uint8_t* with_slack(const TileBytes& tile, const uint8_t* readable_end, uint32_t channels, std::vector<uint8_t>& copy);
-// The same, always as a copy with zeros behind the tile's end.
+// Where a tile of `channels` channels may be read as if zeros followed its end, up to kTileSlack bytes behind the largest such
+// tile: in `copy`.
 const uint8_t* zero_padded(const TileBytes& tile, uint32_t channels, std::vector<uint8_t>& copy);
+
+template <typename Task>
+void ImageView::unpack(uint32_t k, uint64_t t, size_t (*kernel)(const Task&), Task& task, std::vector<uint8_t>& copy) const {
+  const TileBytes bytes = tile(k, t);
+  const uint32_t channels = components[k].channels;
+  // What follows a tile does no harm as long as it can be read and the tile's own numbers do not claim it.
+  if (static_cast<size_t>(readable_end - bytes.data) >= wire::max_tile_bytes(channels) + kTileSlack) {
+    task.from.tile = bytes.data;
+    if (kernel(task) <= bytes.size) return;
+  }
+  task.from.tile = zero_padded(bytes, channels, copy);
+  kernel(task);
+}
 
 class CheckedBatch {
  public:

@@ -12,6 +12,12 @@ uint32_t count_of(int64_t begin, int64_t end) { return static_cast<uint32_t>(std
 
 }  // namespace
 
+uint32_t outputs_of(uint64_t channels, bool vertical) {
+  if (vertical) return static_cast<uint32_t>(std::bit_width(channels) + 7) / 8;
+  for (int shift = 32; shift >= 8; shift /= 2) channels |= channels >> shift;
+  return static_cast<uint32_t>(std::bit_width(channels & 255));
+}
+
 // How the record's tiles are read: which channel is which frequency, and which way the axes run.
 void ComponentResampler::set_tiles(const ComponentTask& task) {
   const wire::ComponentRecord& c = task.image->components[task.component];
@@ -38,14 +44,13 @@ void ComponentResampler::set_targets(const ComponentTask& task) {
     width_ = static_cast<size_t>(8 * columns);
     row_step_ = 8 * int64_t{task.width};
   } else {
-    uint64_t any_row = 0;  // U of all V
-    for (uint32_t v = 0; v < 8; ++v) any_row |= task.channels >> (8 * v) & 255;
-    outputs_first_ = static_cast<uint32_t>(std::bit_width(any_row));
-    outputs_second_ = static_cast<uint32_t>(std::bit_width(task.channels) + 7) / 8;
+    outputs_first_ = outputs_of(task.channels, false);
+    outputs_second_ = outputs_of(task.channels, true);
     width_ = static_cast<size_t>(outputs_first_ * padded);
     row_step_ = columns;
   }
   const size_t vectors = width_ / 8;
+  const float gain = task.vertical->gain() * task.horizontal->gain();
   targets_.assign(8 * vectors, Target{});
   for (uint32_t v = 0; v < 8; ++v) {
     for (size_t i = 0; i < vectors; ++i) {
@@ -55,7 +60,7 @@ void ComponentResampler::set_targets(const ComponentTask& task) {
       if (task.pixels) {
         to.offset = v * int64_t{task.width} + column;
         to.count = count_of(column, task.width);
-        to.ones = 1;
+        to.ones = gain;
       } else {
         const int64_t u = column / padded, block = column % padded;
         const uint64_t bit = uint64_t{1} << (8 * v + static_cast<uint32_t>(u));
@@ -63,7 +68,7 @@ void ComponentResampler::set_targets(const ComponentTask& task) {
         channel = std::popcount(task.channels & (bit - 1));
         to.offset = channel * rows * columns + block;
         to.count = count_of(block, columns);
-        to.ones = v == 0 && u == 0 ? 8 : 0;
+        to.ones = v == 0 && u == 0 ? 8 * gain : 0;
       }
       to.scale = task.scale != nullptr ? task.scale[channel] : 1;
       to.bias = task.bias != nullptr ? task.bias[channel] : 0;
@@ -90,13 +95,8 @@ void ComponentResampler::make_band(const ComponentTask& task, uint32_t index) {
   for (uint32_t t = begin; t < end; ++t) {
     const uint64_t place =
         task.transposed ? uint64_t{t} * tiles_second_ + index : uint64_t{index} * tiles_first_ + t;  // row by row in the record
-    const TileBytes bytes = task.image->tile(task.component, place);
     FloatTask unpack{tile_, slots_, task.transposed, tiles_[0].values + kTileFloats * t, used_.data() + size_t{8} * t};
-    unpack.from.tile = with_slack(bytes, task.image->readable_end, tile_.channels, copy_);
-    if (kernels_.unpack_tile(unpack) > bytes.size) {
-      unpack.from.tile = zero_padded(bytes, tile_.channels, copy_);
-      kernels_.unpack_tile(unpack);
-    }
+    task.image->unpack(task.component, place, kernels_.unpack_tile, unpack, copy_);
     for (uint32_t v = 0; v < 8; ++v) band.present |= static_cast<uint32_t>(unpack.used[v] != 0) << v;
   }
   kernels_.resample_band({tiles_[0].values, used_.data(), band.present, op.supports(), op.weights(), op.blocks(), op.rows(),
@@ -107,7 +107,7 @@ void ComponentResampler::make_band(const ComponentTask& task, uint32_t index) {
 void ComponentResampler::make_output(const ComponentTask& task, uint32_t block) {
   const AxisOperator& op = *task.vertical;
   Support support = op.supports()[block];
-  if (tile_.channels == 0) support.count = 0;
+  if (tiles_first_ == 0) support.count = 0;  // no frequencies, or no columns of blocks
   rows_.resize(size_t{8} * support.count);
   weights_.resize(8 * rows_.size() + 8);  // an address also where nothing is read
   size_t entries = 0;

@@ -10,6 +10,9 @@
 
 namespace dctload::ops {
 
+// 1 + the highest of the frequencies `channels` (bit 8 V + U) along one axis; 0 for none.
+uint32_t outputs_of(uint64_t channels, bool vertical);
+
 // What a component becomes.
 struct ComponentTask {
   const ImageView* image;

@@ -56,7 +56,8 @@ struct BandTask {
 // Where 8 neighbouring values of the width go.
 struct Target {
   int64_t offset;  // from the output row's start
-  float scale, bias, ones;
+  float scale, bias;
+  float ones;      // what a plane of ones becomes here
   uint32_t count;  // 0: nobody wants them
 };
 
@@ -75,7 +76,7 @@ struct OutputTask {
 };
 
 struct OpsKernels {
-  // Each returns how many bytes of the tile its planes told it to read.
+  // Unpacking returns how many bytes of the tile its planes told it to read.
   size_t (*unpack_int16)(const PlaneTask& task);
   size_t (*unpack_float)(const PlaneTask& task);
   size_t (*unpack_tile)(const FloatTask& task);

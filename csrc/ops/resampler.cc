@@ -29,14 +29,6 @@ Masks role_masks(const std::optional<Selection>& channels) {
   return {channels->y, channels->cb, channels->cr};
 }
 
-// 1 + the highest output frequency along one axis.
-uint32_t outputs_of(uint64_t mask, bool vertical) {
-  uint64_t bits = mask;
-  if (vertical) return static_cast<uint32_t>(std::bit_width(bits) + 7) / 8;
-  for (int shift = 32; shift >= 8; shift /= 2) bits |= bits >> shift;
-  return static_cast<uint32_t>(std::bit_width(bits & 255));
-}
-
 // Whether there is anything of this component at all. What is not there has no padding either.
 bool holds_values(const ImageView& image, uint32_t component) {
   if (component >= image.num_components) return false;
@@ -154,8 +146,9 @@ void Resampler::Impl::run_rgb(Worker& worker, const Image& image, const Resampli
   worker.planes.resize(std::max(worker.planes.size(), plane * (pixels ? 1 : static_cast<size_t>(std::popcount(all)))));
   for (uint32_t component = 0; component < kRoles; ++component) {
     ComponentTask task{};
-    for (uint32_t role = 0; role < kRoles && job.fill != nullptr && holds_values(image.view, component); ++role) {
-      task.fill += kToRgb[component][role] * job.fill[kRoles * image.i + role];
+    if (job.fill != nullptr && holds_values(image.view, component)) {
+      const float* const fill = job.fill + kRoles * image.i;
+      for (uint32_t role = 0; role < kRoles; ++role) task.fill += kToRgb[component][role] * fill[role];
     }
     task.out = worker.planes.data();
     run(worker, image, component, all, job, task);

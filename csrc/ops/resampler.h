@@ -52,7 +52,8 @@ class Resampler {
   unsigned num_threads() const;
 
   // `count` images of a batch that check_batch passed. Reads nothing outside `batch` whatever it holds. A failed image, and a
-  // component that an image lacks or of which no frequency was sent, is zero (before scale and bias). kBadImage: a place outside
+  // component that an image lacks or of which no frequency was sent, is zero (before scale and bias). Components are taken for Y,
+  // Cb, Cr in this order, those of an RGB file for what they are; a fourth is not looked at. kBadImage: a place outside
   // the batch or a record whose numbers do not fit together; `out` is then partly written.
   Status resample(std::span<const uint8_t> batch, size_t count, const Resampling& job);
 

@@ -49,11 +49,7 @@ void unpack_component(const OpsKernels& kernels, const ImageView& image, uint32_
       task.x_begin = static_cast<uint32_t>(std::max(0, -col));
       task.y_end = static_cast<uint32_t>(std::min(8, c.h - row));
       task.x_end = static_cast<uint32_t>(std::min(8, c.w - col));
-      const TileBytes tile = image.tile(component, uint64_t{y} * c.tiles_x + x);
-      task.from.tile = with_slack(tile, image.readable_end, c.channels, copy);
-      if (kernel(task) <= tile.size) continue;
-      task.from.tile = zero_padded(tile, c.channels, copy);
-      kernel(task);
+      image.unpack(component, uint64_t{y} * c.tiles_x + x, kernel, task, copy);
     }
   }
 }

@@ -56,7 +56,7 @@ void raise_for(ops::Status status) {
 }
 
 // One object of csrc/ops with threads of its own, made anew in a forked child, which has none of the parent's threads. Not for
-// use from two threads at once; the Python side locks.
+// use from two threads at once: who shares one locks. (No lock here: a child forked while it is held would wait forever.)
 template <typename T>
 class Forkable {
  public:
@@ -97,17 +97,12 @@ class PyUnpacker {
     if (!ops::unpacked_values(batch.bytes(), values)) throw py::value_error("not a packed batch, or a record is damaged");
     const Shape shape = {static_cast<py::ssize_t>(values)};
     ops::Unpacker& core = core_.get();
-    ops::Status status;
-    if (dequantize) {
-      float* const to = data_of<float>(out, "out", shape, true);
+    const auto unpack_to = [&](auto* to) {
       const py::gil_scoped_release nogil;
-      status = core.unpack(batch.bytes(), to, values);
-    } else {
-      int16_t* const to = data_of<int16_t>(out, "out", shape, true);
-      const py::gil_scoped_release nogil;
-      status = core.unpack(batch.bytes(), to, values);
-    }
-    raise_for(status);
+      return core.unpack(batch.bytes(), to, values);
+    };
+    raise_for(dequantize ? unpack_to(data_of<float>(out, "out", shape, true))
+                         : unpack_to(data_of<int16_t>(out, "out", shape, true)));
   }
 
  private:
@@ -133,7 +128,7 @@ const double* blur_of(const py::object& object, const char* name, py::ssize_t n,
                          ? py::reinterpret_borrow<py::array>(object).shape(1)
                          : 0;
   if (count % 2 != 1 || count > 65535)
-    throw py::value_error(std::string(name) + " is an array of float64 [N, odd number of taps]");
+    throw py::value_error(std::string(name) + " is an array of float64 [N, odd number of taps, at most 65535]");
   taps = static_cast<uint32_t>(count);
   return data_of<double>(object, name, {n, count});
 }

@@ -3,14 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <deque>
 
 #include "check.h"
-#include "checked_batch.h"
-#include "cpu.h"
-#include "jpeg_writer.h"
+#include "ops_batches.h"
 #include "record_view.h"
-#include "wire_io.h"
+#include "wire.h"
 
 using namespace dctload;
 using namespace dctload::testing;
@@ -18,14 +18,6 @@ using namespace dctload::testing;
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;  // [rows][columns]
-
-std::vector<const ops::OpsKernels*> levels() {
-  std::vector<const ops::OpsKernels*> out;
-  for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2}) {
-    if (supported(level)) out.push_back(&ops::ops_kernels(level));
-  }
-  return out;
-}
 
 Matrix zeros(size_t rows, size_t cols) { return Matrix(rows, std::vector<double>(cols)); }
 
@@ -110,19 +102,9 @@ struct Picture3 {
 
 // One image of noise that falls with the frequency.
 Picture3 make_picture(Random& random, uint32_t width, uint32_t height, const std::vector<std::pair<uint8_t, uint8_t>>& factors) {
-  Header header;
-  header.width = width;
-  header.height = height;
-  header.num_components = static_cast<uint8_t>(factors.size());
-  for (size_t k = 0; k < factors.size(); ++k) {
-    header.components[k].h = factors[k].first;
-    header.components[k].v = factors[k].second;
-    for (uint16_t& step : header.components[k].quantization) step = static_cast<uint16_t>(1 + random.below(20));
-  }
-  derive_grids(header);
+  const Header header = header_of(random, width, height, factors, 20);
   Picture3 out;
   std::vector<std::vector<int16_t>> planes;
-  std::vector<const int16_t*> pointers;
   for (size_t k = 0; k < factors.size(); ++k) {
     const size_t rows = header.components[k].block_rows, cols = header.components[k].block_cols;
     std::vector<int16_t>& plane = planes.emplace_back(64 * rows * cols);
@@ -141,12 +123,7 @@ Picture3 make_picture(Random& random, uint32_t width, uint32_t height, const std
       }
     }
   }
-  for (const auto& plane : planes) pointers.push_back(plane.data());
-  Bytes record;
-  REQUIRE(pack_planes(header, pointers.data(), record).ok());
-  const std::vector<std::span<const uint8_t>> records = {record};
-  out.batch.resize(joined_bytes(records));
-  join(records, out.batch.data());
+  out.batch = batch_of({record_of(header, planes)});
   return out;
 }
 
@@ -249,7 +226,7 @@ TEST(images_are_the_dense_product) {
     job.out = out.data();
     uint8_t h_max = 1, v_max = 1;
     for (const auto& [h, v] : factors) h_max = std::max(h_max, h), v_max = std::max(v_max, v);
-    for (const ops::OpsKernels* level : levels()) {
+    for (const ops::OpsKernels* level : ops_levels()) {
       ops::Resampler resampler(trial % 3 + 1, *level);
       std::fill(out.begin(), out.end(), std::nanf(""));
       REQUIRE(resampler.resample(picture.batch, 1, job) == ops::Status::kOk);
@@ -291,7 +268,7 @@ TEST(where_nothing_exists_all_is_padding) {
   job.transposed = &transposed;
   std::vector<float> out(3 * 64);
   job.out = out.data();
-  for (const ops::OpsKernels* level : levels()) {
+  for (const ops::OpsKernels* level : ops_levels()) {
     for (int padding = 0; padding < 4; ++padding) {
       job.padding = static_cast<ops::Padding>(padding);
       std::fill(out.begin(), out.end(), std::nanf(""));
@@ -323,6 +300,32 @@ TEST(a_batch_that_is_none_and_a_place_outside_it_are_refused) {
   CHECK(resampler.resample({}, 0, job) == ops::Status::kBadBatch);
 }
 
+// Nothing but damage makes one; it leaves no tiles to take an address of.
+TEST(an_rgb_record_without_columns_is_zero) {
+  Random random(6);
+  Picture3 picture = make_picture(random, 40, 30, {{1, 1}, {1, 1}, {1, 1}});
+  uint8_t* const record =
+      picture.batch.data() + load_from<wire::ImageEntry>(picture.batch.data() + wire::kHeaderBytes).record_offset;
+  record[offsetof(wire::RecordHeader, color)] = static_cast<uint8_t>(ColorSpace::kRgb);
+  for (size_t k = 0; k < 3; ++k) {
+    uint8_t* const component = record + wire::kHeaderBytes + wire::kComponentBytes * k;
+    std::memset(component + offsetof(wire::ComponentRecord, w), 0, 2);
+    std::memset(component + offsetof(wire::ComponentRecord, tiles_x), 0, 2);
+  }
+  const double box[4] = {0, 30, 0, 40};
+  const uint8_t transposed = 0;
+  ops::Resampling job;
+  job.box = job.valid = box;
+  job.transposed = &transposed;
+  std::vector<float> out(3 * 64);
+  job.out = out.data();
+  for (const ops::OpsKernels* level : ops_levels()) {
+    std::fill(out.begin(), out.end(), std::nanf(""));
+    REQUIRE(ops::Resampler(1, *level).resample(picture.batch, 1, job) == ops::Status::kOk);
+    for (const float x : out) CHECK_EQ(x, 0.0f);
+  }
+}
+
 TEST(damaged_batches_stay_inside_their_bytes) {
   Random random(5);
   const Picture3 picture = make_picture(random, 150, 100, {{2, 2}, {1, 1}, {1, 1}});
@@ -338,7 +341,7 @@ TEST(damaged_batches_stay_inside_their_bytes) {
   std::vector<float> out(24 * 64);
   job.out = out.data();
   std::deque<ops::Resampler> resamplers;
-  for (const ops::OpsKernels* level : levels()) resamplers.emplace_back(1, *level);
+  for (const ops::OpsKernels* level : ops_levels()) resamplers.emplace_back(1, *level);
   int refused = 0;
   for (int trial = 0; trial < 600; ++trial) {
     Bytes batch = picture.batch;

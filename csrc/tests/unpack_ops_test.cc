@@ -5,9 +5,7 @@
 #include <cstring>
 
 #include "check.h"
-#include "cpu.h"
-#include "jpeg_writer.h"
-#include "ops_kernels.h"
+#include "ops_batches.h"
 #include "record_view.h"
 #include "unpacker.h"
 #include "wire_io.h"
@@ -19,28 +17,10 @@ namespace {
 
 constexpr int16_t kUnwritten = 12345;
 
-std::vector<const ops::OpsKernels*> levels() {
-  std::vector<const ops::OpsKernels*> out;
-  for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2}) {
-    if (supported(level)) out.push_back(&ops::ops_kernels(level));
-  }
-  return out;
-}
-
 // A record of noise with these sampling factors. Widths of 0 to 16 planes occur; many channels of many tiles are empty.
 Bytes make_record(Random& random, uint32_t width, uint32_t height, const std::vector<std::pair<uint8_t, uint8_t>>& factors) {
-  Header header;
-  header.width = width;
-  header.height = height;
-  header.num_components = static_cast<uint8_t>(factors.size());
-  for (size_t k = 0; k < factors.size(); ++k) {
-    header.components[k].h = factors[k].first;
-    header.components[k].v = factors[k].second;
-    for (uint16_t& step : header.components[k].quantization) step = static_cast<uint16_t>(1 + random.below(65535));
-  }
-  derive_grids(header);
+  const Header header = header_of(random, width, height, factors, 65535);
   std::vector<std::vector<int16_t>> planes;
-  std::vector<const int16_t*> pointers;
   for (size_t k = 0; k < factors.size(); ++k) {
     const size_t blocks = size_t{header.components[k].block_rows} * header.components[k].block_cols;
     std::vector<int16_t>& plane = planes.emplace_back(64 * blocks);
@@ -52,17 +32,7 @@ Bytes make_record(Random& random, uint32_t width, uint32_t height, const std::ve
       }
     }
   }
-  for (const auto& plane : planes) pointers.push_back(plane.data());
-  Bytes out;
-  REQUIRE(pack_planes(header, pointers.data(), out).ok());
-  return out;
-}
-
-Bytes joined(const std::vector<Bytes>& records) {
-  std::vector<std::span<const uint8_t>> spans(records.begin(), records.end());
-  Bytes out(joined_bytes(spans));
-  join(spans, out.data());
-  return out;
+  return record_of(header, planes);
 }
 
 // One after the other, by the judge.
@@ -87,13 +57,13 @@ std::vector<int16_t> judged(const std::vector<Bytes>& records, std::vector<float
 }
 
 void check_equal_to_judge(const std::vector<Bytes>& records) {
-  const Bytes batch = joined(records);
+  const Bytes batch = batch_of(records);
   std::vector<float> floats;
   const std::vector<int16_t> want = judged(records, &floats);
   uint64_t values = 0;
   REQUIRE(ops::unpacked_values(batch, values));
   REQUIRE(values == want.size());
-  for (const ops::OpsKernels* level : levels()) {
+  for (const ops::OpsKernels* level : ops_levels()) {
     for (const unsigned threads : {1u, 3u}) {
       ops::Unpacker unpacker(threads, *level);
       std::vector<int16_t> integers(values + 64, kUnwritten);
@@ -149,7 +119,7 @@ TEST(bytes_of_any_kind_are_read_as_the_judge_reads_them) {
 
 TEST(numbers_that_do_not_fit_together_are_refused_or_kept_inside) {
   Random random(4);
-  const Bytes good = joined({make_record(random, 90, 66, {{2, 2}, {1, 1}, {1, 1}})});
+  const Bytes good = batch_of({make_record(random, 90, 66, {{2, 2}, {1, 1}, {1, 1}})});
   uint64_t values = 0;
   REQUIRE(ops::unpacked_values(good, values));
   int refused = 0;
@@ -162,7 +132,7 @@ TEST(numbers_that_do_not_fit_together_are_refused_or_kept_inside) {
       ++refused;
       continue;
     }
-    for (const ops::OpsKernels* level : levels()) {
+    for (const ops::OpsKernels* level : ops_levels()) {
       std::vector<int16_t> out(now + 1, kUnwritten);
       ops::Unpacker(1, *level).unpack(batch, out.data(), now);
       CHECK_EQ(out[now], kUnwritten);
