@@ -140,9 +140,9 @@ def _print_report(out: Console, measured: _bytes.Measurement, copies: _copies.Co
     out.print(f"[bold]Data[/bold]  {measured.files.describe()}")
     out.print(f"[bold]Crop[/bold]  {measured.crop}: {_data.CROPS[measured.crop]}\n")
     out.print(_main_table(out, measured, link), "")
-    out.print(_shares_table(out, measured))
+    out.print(_shares_table(out, measured), "")
     if measured.crop != "none":
-        out.print(_whole_table(measured))
+        out.print(_whole_table(measured), "")
     if copies.rows:
         out.print(_copies_table(copies))
     _harness.bullets(out, "Where the saving is not there", notes(measured))
