@@ -8,13 +8,10 @@
 
 namespace dctload {
 
-uint8_t* Arena::reserve(size_t size) {
-  if (chunk_ < chunks_.size() && used_ + size > kChunk) {
-    ++chunk_;
-    used_ = 0;
-  }
+void Arena::next_chunk() {
+  if (chunk_ < chunks_.size()) ++chunk_;
+  used_ = 0;
   if (chunk_ == chunks_.size()) chunks_.push_back(std::make_unique_for_overwrite<uint8_t[]>(kChunk));
-  return chunks_[chunk_].get() + used_;
 }
 
 void PackedImage::start(const Header& header, const Region& region, const ComponentMasks& masks) {
@@ -139,13 +136,23 @@ void TileSink::start(const Kernels& kernels, const Header& header, const Region&
     ComponentLayout& layout = layouts_[c];
     Band& band = bands_[c];
     layout.set(header, c, region.blocks[c], masks[c], 2 * wire::kTileBlocks);
-    band.packed = 0;
-    band.tiles_x = masks[c] != 0 ? (layout.rect.w + 7) / 8 : 0;
+    // Packing clears what is kept, so tiles of as many channels can be used again, unless an image broke off before its last band
+    // was packed. Their trash, which nothing clears, lies where it lay: behind as many channels.
+    const bool clear = band.channels != layout.channels || band.packed < band.rows;
+    band.channels = layout.channels;
+    band.packed = band.rows = band.tiles_x = 0;
     if (masks[c] == 0) continue;
+    band.tiles_x = (layout.rect.w + 7) / 8;
+    band.rows = (layout.rect.h + 7) / 8;
     const size_t tile_bytes = static_cast<size_t>(layout.channels + 1) * 2 * wire::kTileBlocks;
     band.bands = wire::kTileSide % header.components[c].v != 0 ? 2 : 1;
     band.bytes = tile_bytes * band.tiles_x;
-    band.tiles.assign(band.bands * band.bytes / 2, 0);  // also clears what another layout left behind
+    const size_t values = band.bands * band.bytes / 2;
+    if (clear) {
+      band.tiles.assign(values, 0);
+    } else if (band.tiles.size() < values) {
+      band.tiles.resize(values, 0);
+    }
     for (uint32_t x = 0; x < layout.rect.w; ++x) {
       layout.columns[layout.rect.x0 + x] = static_cast<uint32_t>((x >> 3) * tile_bytes + 2 * wire::lane(0, x & 7));
     }
@@ -160,8 +167,7 @@ uint8_t* TileSink::row(uint32_t component, uint32_t y) {
 void TileSink::finish_rows(uint32_t component, uint32_t rows) {
   Band& band = bands_[component];
   if (band.tiles_x == 0) return;
-  const uint32_t height = layouts_[component].rect.h;
-  const uint32_t complete = rows >= height ? (height + 7) / 8 : rows / 8;
+  const uint32_t complete = rows >= layouts_[component].rect.h ? band.rows : rows / 8;
   while (band.packed < complete) pack_band(component);
 }
 

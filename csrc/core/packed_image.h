@@ -19,13 +19,18 @@ namespace dctload {
 class Arena {
  public:
   // At least `size` bytes (at most kChunk). Only as much as keep() is told is used up.
-  uint8_t* reserve(size_t size);
+  uint8_t* reserve(size_t size) {
+    if (chunk_ == chunks_.size() || used_ + size > kChunk) next_chunk();
+    return chunks_[chunk_].get() + used_;
+  }
   void keep(size_t size) { used_ += size; }
   void reset() { chunk_ = 0, used_ = 0; }
 
   static constexpr size_t kChunk = 256 << 10;
 
  private:
+  void next_chunk();
+
   std::vector<std::unique_ptr<uint8_t[]>> chunks_;
   size_t chunk_ = 0, used_ = 0;
 };
@@ -68,11 +73,12 @@ class TileSink final : public BlockSink {
 
  private:
   struct Band {
-    std::vector<int16_t> tiles;  // int16 [bands][tiles_x][channels + 1][64]
+    std::vector<int16_t> tiles;  // int16 [bands][tiles_x][channels + 1][64], or more
+    uint32_t channels = 0;       // of these tiles
     uint32_t bands = 1;          // 2 where an MCU row can lie in two of them
     uint32_t tiles_x = 0;
-    size_t bytes = 0;     // of one band
-    uint32_t packed = 0;  // bands packed so far
+    size_t bytes = 0;               // of one band
+    uint32_t packed = 0, rows = 0;  // bands packed so far, and in all
   };
   void pack_band(uint32_t component);
 

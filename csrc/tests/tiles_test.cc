@@ -6,7 +6,9 @@
 
 #include "check.h"
 #include "cpu.h"
+#include "image.h"
 #include "jpeg_writer.h"
+#include "packed_image.h"
 
 using namespace dctload;
 using namespace dctload::testing;
@@ -81,6 +83,16 @@ void check_tile(const Tile& tile, uint32_t channels, bool has_dc) {
       CHECK(out == first);
     }
   }
+}
+
+Bytes record(ImageDecoder& decoder, const Kernels& kernels, const Bytes& file, const Selection& selection) {
+  PackedImage image;
+  decoder.release();
+  decoder.decode_packed(file, selection, nullptr, {}, image);
+  Bytes out(image.record_bytes() + 16);
+  uint8_t* const aligned = out.data() + (-reinterpret_cast<uintptr_t>(out.data()) & 15);
+  image.write(kernels, aligned);
+  return {aligned, aligned + image.record_bytes()};
 }
 
 }  // namespace
@@ -206,6 +218,28 @@ TEST(blocks_are_transposed_on_every_level) {
       for (uint32_t i = 0; i < count; ++i) {
         for (uint32_t b = 0; b < stride; ++b) CHECK_EQ(out[slots[i] * stride + b], b < 8 ? storage[b][i] : int16_t{5});
       }
+    }
+  }
+}
+
+TEST(tiles_are_used_again_and_keep_nothing_of_the_image_before) {
+  // Other widths, samplings and channels one after the other, and images that end in an error within a band of tiles.
+  constexpr Selection kSelections[] = {{}, {0x0F0F0F0F, 0x0303, 0x0303}, {1, 0, 0}, {~uint64_t{0}, 0, 1}};
+  const std::vector<std::vector<std::pair<int, int>>> layouts = {
+      {{1, 1}, {1, 1}, {1, 1}}, {{2, 2}, {1, 1}, {1, 1}}, {{1, 1}}, {{1, 3}, {1, 1}, {1, 2}}};
+  std::vector<Bytes> files;
+  for (uint32_t seed = 0; seed < 16; ++seed) {
+    files.push_back(write_jpeg(make_picture(70 + 40 * (seed % 3), 60 + 33 * (seed % 5), layouts[seed % 4], seed), {}).bytes);
+    if (seed % 3 == 0) files.back().resize(files.back().size() * 2 / 3);
+  }
+  for (const Kernels* k : levels()) {
+    ImageDecoder used(*k);
+    Random random(5);
+    for (int trial = 0; trial < 200; ++trial) {
+      const Bytes& file = files[random.below(static_cast<uint32_t>(files.size()))];
+      const Selection& selection = kSelections[random.below(4)];
+      ImageDecoder fresh(*k);
+      CHECK(record(used, *k, file, selection) == record(fresh, *k, file, selection));
     }
   }
 }
