@@ -13,11 +13,12 @@ from benchmarks import _bars, _harness
 from benchmarks._core import CONTESTANTS
 from benchmarks._harness import Row, Spread, Timings, rotated
 from benchmarks._race import Race
-from benchmarks._variants import BARS
+from benchmarks._variants import BARS, MAIN
 from benchmarks._worker import Worker
 
 LIBJPEG = "libjpeg"
 PREFIX = "core "  # of the keys of these rows
+PACKING = {"24s": 0.06, "64s": 0.11, "all": 0.20}  # the most that packing may take of the decoding before it
 
 
 def wanted(patterns: Sequence[str]) -> bool:
@@ -98,6 +99,36 @@ def bars(found: CoreRace | None) -> list[dict[str, Any]]:
         library = "libjpeg-turbo" if found is None else found.library
         made.append(_bars.outcome(PREFIX + bar.ours, library, bar.files, measured, bar.least, bar.wish, bar.promised))
     return made
+
+
+def packing(found: CoreRace | None) -> list[dict[str, Any]]:
+    """What packing takes, copy and checksums included, as a share of the decoding before it; by selection, on the main set."""
+    made = []
+    for channels, most in PACKING.items():
+        share = None
+        if found is not None:
+            pair = (found.times[MAIN][f"{kind} {channels}"].rounds for kind in ("packed", "tiles"))
+            share = Spread.of(sum(whole) / sum(tiles) - 1 for whole, tiles in zip(*pair, strict=True))
+        made.append(
+            {
+                "channels": channels,
+                "share": None if share is None else round(share.median, 4),
+                "iqr": None if share is None else round(share.iqr, 4),
+                "most": most,
+                "met": None if share is None else share.median <= most,
+            }
+        )
+    return made
+
+
+def packing_table(made: Sequence[Mapping[str, Any]]) -> _harness.Table:
+    """The same for the terminal."""
+    shown = _harness.table("Packing, beside decoding", ("channels", "share", "iqr", "at most", "!"))
+    for one in made:
+        figures = ("not run", "") if one["share"] is None else (f"{one['share']:.1%}", f"{one['iqr']:.1%}")
+        verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[one["met"]]
+        shown.add_row(one["channels"], *figures, f"{one['most']:.0%}", verdict)
+    return shown
 
 
 def table(out: _harness.Console, made: Sequence[Row]) -> _harness.Table:

@@ -83,6 +83,7 @@ def show(
     threads: int,
     large: Sequence[Row],
     bar_rows: Sequence[Mapping[str, Any]],
+    packing: Sequence[Mapping[str, Any]],
     absent: Mapping[str, str],
 ) -> None:
     """Print everything: the core alone, a table a set, all threads, the bars, memory, what is absent, where there is no gain."""
@@ -95,6 +96,8 @@ def show(
     if threaded:
         out.print(_threaded_table(out, race, threaded, threads))
     out.print(_bars.table(out, "Bars, one thread", "files", bar_rows, (_bars.SPREAD, _bars.WISH)))
+    if core_rows:
+        out.print(_core_race.packing_table(packing))
     if large:
         out.print(_large_table(large))
     slower = losses(race)

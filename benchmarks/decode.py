@@ -75,11 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content = _harness.result(MODULE, arguments, sets[MAIN].as_json(), rows)
     content["sets"] = {name: files.as_json() for name, files in sets.items()}
     content["bars"] = bars
+    content["packing"] = _core_race.packing(core)
     content["absent"] = {**absent, **race.absent}
     content["left_out"] = race.left_out
     content["notes"] = _report.losses(race)
     if options.json != _harness.STDOUT:
-        _report.show(race, core_rows, threaded, threads, large, bars, content["absent"])
+        _report.show(race, core_rows, threaded, threads, large, bars, content["packing"], content["absent"])
     _harness.keep(options, content, "decode")
 
 

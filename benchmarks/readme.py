@@ -5,8 +5,9 @@ python -m benchmarks.readme --check    only say whether they are up to date (exi
 
 NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-imagenet-sample-rrc` or `decode-imagenet-sample`; of
 several machines the newest result is taken, or the one whose whole name is given (`decode-imagenet-sample-epyc-2core`).
-`NAME:bars` is the second table of `decode`, `NAME:targets` that of `loader`, `NAME:transfer` that of `bandwidth`, with its
-transfer modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so in one line.
+`NAME:bars` and `NAME:packing` are further tables of `decode`, `NAME:targets` one of `loader`, `NAME:transfer` one of
+`bandwidth`, with its transfer modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so
+in one line.
 """
 
 from __future__ import annotations
@@ -147,6 +148,15 @@ def bars_table(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def packing_table(content: dict[str, Any]) -> str:
+    """What packing takes beside decoding, and what it may take."""
+    lines = ["| channels | packing / decoding | at most | |", "|---|--:|--:|---|"]
+    for one in content.get("packing", ()):
+        share = "not run" if one["share"] is None else f"{one['share']:.1%} (iqr {one['iqr']:.1%})"
+        lines.append(line(one["channels"], share, f"{one['most']:.0%}", {True: "met", False: "**missed**", None: ""}[one["met"]]))
+    return "\n".join(lines)
+
+
 def _references(content: dict[str, Any]) -> dict[str, str]:
     """Short names of the yardsticks, from their own rows."""
     names = {"pillow 448": "Pillow + RRC(448) + tensor"}
@@ -169,6 +179,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "losses": losses,
     "decode": decode_table,
     "bars": bars_table,
+    "packing": packing_table,
     "loader": _loader_tables.loader_table,
     "targets": _loader_tables.targets_table,
     "transforms": _loader_tables.transforms_table,

@@ -27,7 +27,7 @@ AVX2_FLAGS = CORE.parent / "avx2.flags"
 FLAGS = ("-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra")
 SECONDS = 600  # the most that one file may take to compile
 
-_LIBJPEG, _PLANES, _PACKED = range(3)  # the harness's kinds
+_LIBJPEG, _PLANES, _PACKED, _TILES = range(4)  # the harness's kinds
 # Variant -> kind, channels; in the order of a round.
 CONTESTANTS = {
     "libjpeg": (_LIBJPEG, "all"),
@@ -36,6 +36,9 @@ CONTESTANTS = {
     "packed 64s": (_PACKED, "64s"),
     "packed 24s": (_PACKED, "24s"),
     "packed DC": (_PACKED, DC),
+    "tiles all": (_TILES, "all"),  # decoded as for packing, which is left out
+    "tiles 64s": (_TILES, "64s"),
+    "tiles 24s": (_TILES, "24s"),
 }
 
 
