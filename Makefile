@@ -6,7 +6,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 60
 # Rooms that the acceptance checks beside the clone must find, where these checks are there.
 CHECKS ?= ../shared/checks
-CHECK_ROOMS ?= core,loader
+CHECK_ROOMS ?= core,loader,shards,cli
 # make's own default is g++; a machine may have another compiler only.
 ifeq ($(origin CXX),default)
   CXX := $(firstword $(foreach name,c++ g++ clang++,$(if $(shell command -v $(name) 2>/dev/null),$(name))) g++)
@@ -187,7 +187,7 @@ asan: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## C++ and Python tests 
 	cd $(ASAN) && LD_PRELOAD="$(ASAN_RUNTIME)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  $(CURDIR)/$(PY) -m pytest $(ASAN_TESTS) -q -n $(JOBS) -m "not slow and not no_sanitizer" -p no:cacheprovider --capture=sys
 
-TSAN_TESTS ?= $(filter batch_test unpack_ops_test resample_test,$(CPP_TESTS))
+TSAN_TESTS ?= $(filter batch_test stored_test unpack_ops_test resample_test,$(CPP_TESTS))
 tsan: $(MADE)/venv  ## the C++ tests of what has threads under ThreadSanitizer
 	@test -n "$(TSAN_TESTS)" || { echo "make: csrc/tests/batch_test.cc is missing" >&2; exit 1; }
 	@$(MAKE) --no-print-directory test-cpp SANITIZE=thread CPP_TESTS="$(TSAN_TESTS)"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -174,3 +174,63 @@ def checked_places(places: ArrayLike | None, count: int) -> NDArray[np.int64]:
     if table.size and not 0 <= table.min() <= table.max() < count:
         raise IndexError(f"places are 0 to {count - 1}, not {table.min()} to {table.max()}")
     return table.astype(np.int64, copy=False)
+
+
+def checked_column(values: ArrayLike, what: str, count: int | None = None) -> NDArray[np.int64]:
+    """int64 `[count]`, contiguous; of any length where `count` is None."""
+    column = np.ascontiguousarray(values)
+    if column.dtype.kind not in "iu" and column.size:
+        raise TypeError(f"{what} holds whole numbers, not {column.dtype}")
+    if column.ndim != 1 or (count is not None and len(column) != count):
+        raise ValueError(f"{what} has the shape [{'B' if count is None else count}], a number an image, not {list(column.shape)}")
+    return column.astype(np.int64, copy=False)
+
+
+def checked_flags(values: ArrayLike | None, what: str, count: int) -> NDArray[np.bool_]:
+    """A copy, bool `[count]`; all False where `values` is None."""
+    if values is None:
+        return np.zeros(count, np.bool_)
+    flags = np.array(values)
+    if flags.dtype != np.bool_:
+        raise TypeError(f"{what} is bool, not {flags.dtype}")
+    if flags.shape != (count,):
+        raise ValueError(f"{what} has the shape [{count}], a bool an image, not {list(flags.shape)}")
+    return flags
+
+
+class Names(Sequence["str | None"]):
+    """Names of images, asked for one by one when they are needed: most are needed for messages only.
+
+    Pickled, it becomes a list.
+    """
+
+    def __init__(self, name: Callable[[int], str | None], places: Sequence[int] | NDArray[np.int64]) -> None:
+        """Of the images at `places`; `name` is called with one of these."""
+        self._name = name
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, i: int) -> str | None: ...
+    @overload
+    def __getitem__(self, i: slice) -> Names: ...
+    def __getitem__(self, i: int | slice) -> str | Names | None:
+        if isinstance(i, slice):
+            return Names(self._name, self._places[i])
+        return self._name(int(self._places[i]))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return list, (list(self),)
+
+
+def name_list(names: Sequence[str | None] | Callable[[int], str | None] | None, count: int) -> Sequence[str | None]:
+    """Names by place in whatever form they come; none at all where `names` is None."""
+    if names is None:
+        return Names(lambda _: None, range(count))
+    if callable(names):
+        return Names(names, range(count))
+    if len(names) != count:
+        raise ValueError(f"names has {len(names)} entries for {count} images")
+    return names

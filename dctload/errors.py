@@ -24,7 +24,9 @@ _CODES = tuple(_Code(*row) for row in _core.CODES)
 _PROCESSES = {"arithmetic": "arithmetic", "lossless": "lossless", "hierarchical": "hierarchical", "jpeg_ls": "JPEG-LS"}
 _COLORS = {4: "CMYK", 5: "YCCK"}  # by the core's number
 # Codes that are about the whole file, or about no byte of it at all.
-_WITHOUT_PLACE = frozenset({"io_error", "limit_bytes", "limit_record", "region_outside", "no_memory", "color_space"})
+_WITHOUT_PLACE = frozenset(
+    {"io_error", "limit_bytes", "limit_record", "region_outside", "no_memory", "color_space", "channels_missing"}
+)
 
 
 class JPEGError(ValueError):
@@ -117,13 +119,14 @@ def error_from_code(
     Args:
         number: The code's number, as packed records hold it.
         offset: Byte in the file; kept only for codes that have a place.
-        detail: What the core adds to a code (a table, a marker, a format); None where it is not known any more.
+        detail: What the core adds to a code (a table, a marker, a format); None or -1 where it is not known any more.
         index: Place of the image in its batch.
         source: The file's name.
         fact: Words that replace the code's own text, where the caller knows more.
         in_batch: Whether the message should say that a batch can mark such images instead.
     """
     name = code_name(number)
+    detail = None if detail is None or detail < 0 else detail
     code = _CODES[number] if number < len(_CODES) else _Code(name, f"code {number} of a newer version", "", False, False)
     place = None if name in _WITHOUT_PLACE else offset
     who = source if source is not None else None if index is None else f"image {index}"
@@ -182,6 +185,8 @@ def _detail_words(name: str, detail: int | None) -> str:
         return f" (marker FF {detail:02X})"
     if name == "missing_quantization":
         return f" (table {detail})"
+    if name == "channels_missing":
+        return f" (component {detail})"
     if name in ("limit_pixels", "limit_components", "limit_scans"):
         return f" ({detail:,})"
     if name == "missing_huffman":

@@ -20,19 +20,18 @@ from dctload._arguments import (
     as_uint8,
     box_list,
     box_table,
-    checked_boxes,
     checked_bytes,
-    checked_masks,
+    checked_column,
+    checked_flags,
     checked_out,
-    checked_places,
     listed,
+    name_list,
     selection_list,
     selection_masks,
     source_list,
 )
 from dctload.channels import ChannelSelection
 from dctload.errors import JPEGError, code_name, error_from_code, wire_error
-from dctload.headers import Headers
 from dctload.jpeg import (
     Box,
     Header,
@@ -43,10 +42,11 @@ from dctload.jpeg import (
     keeps_truncated,
     limits_tuple,
     outside_error,
-    read_header,
     status_name,
     whole_number,
 )
+from dctload.opened import OpenImages as OpenImages
+from dctload.opened import batch_error
 from dctload.packing import pack as pack
 from dctload.packing import packed_bound as packed_bound
 
@@ -134,9 +134,15 @@ class PackedBatch:
         return int(self.buffer.nbytes)
 
     @property
+    def failures(self) -> NDArray[np.bool_]:
+        """Which images have no coefficients, bool `[images]`."""
+        failures: NDArray[np.bool_] = self._records[:, 2] == _core.STATUS_FAILED
+        return failures
+
+    @property
     def failed(self) -> int:
         """How many images have no coefficients."""
-        return int(np.count_nonzero(self._records[:, 2] == _core.STATUS_FAILED))
+        return int(np.count_nonzero(self.failures))
 
     def error(self, i: int) -> JPEGError | None:
         """Why image `i` has no coefficients, or None if it has some.
@@ -294,7 +300,7 @@ class Extractor:
 
         def error(i: int, outcome: _core.Result) -> Exception:
             box = None if boxes is None else boxes[i]
-            return _batch_error(data[i], names[i], box, limits, outcome, i)
+            return batch_error(data[i], names[i], box, limits, outcome, i)
 
         return self._packed(decode, error, names, kept, on_error, out)
 
@@ -321,6 +327,51 @@ class Extractor:
         with self._turn():
             return OpenImages(self, self._core.open(data, bounds), names, limits)
 
+    def open_records(
+        self,
+        buffers: Sequence[Buffer],
+        shard: ArrayLike,
+        offset: ArrayLike,
+        nbytes: ArrayLike,
+        *,
+        names: Sequence[str | None] | Callable[[int], str | None] | None = None,
+        trusted: ArrayLike | None = None,
+    ) -> OpenImages:
+        """Stored image records and their headers, to be read as files are: whole, cut, or with fewer channels.
+
+        A record is checked before anything of it is handed on: its facts here, its tiles' checksum in `OpenImages.extract`,
+        while they are copied. One that lacks a channel which is asked for fails as `channels_missing`; one that is damaged, or
+        passes its buffer's end, as `record_damaged`; one that was stored as failed with its own code. What was kept of a
+        truncated image stays as it is, whatever `truncated=` says.
+
+        Args:
+            buffers: Contiguous buffers that hold records, e.g. mapped files. They are held, and must stay unchanged, while the
+                result is open.
+            shard: int `[B]`, by image the place of its buffer in `buffers`.
+            offset: int `[B]`, where its record begins in that buffer.
+            nbytes: int `[B]`, bytes of the record.
+            names: What errors and batches call the images, by place: a sequence, or a function that is asked only when a name
+                is needed. None: no names.
+            trusted: bool `[B]`, whose tiles were held against their checksum before, in this process: they are not again.
+                None: none of them.
+
+        Returns:
+            The images; `OpenImages.trusted` goes on from `trusted`.
+
+        Raises:
+            ValueError: An array has another shape, or `shard` names no buffer.
+            TypeError: An array holds something else than whole numbers (bools for `trusted`).
+        """
+        places = checked_column(shard, "shard")
+        count = len(places)
+        if count and not 0 <= places.min() <= places.max() < len(buffers):
+            raise ValueError(f"shard holds 0 to {len(buffers) - 1}, not {places.min()} to {places.max()}")
+        starts, sizes = checked_column(offset, "offset", count), checked_column(nbytes, "nbytes", count)
+        flags, known = checked_flags(trusted, "trusted", count), name_list(names, count)
+        held = [checked_bytes(buffer, f"buffers[{i}]") for i, buffer in enumerate(listed(buffers, "buffers"))]
+        with self._turn():
+            return OpenImages(self, self._core.open_records(held, places, starts, sizes), known, None, flags)
+
     def _turn(self) -> threading.Lock:
         """The lock; in a forked child a new one, as a thread of the parent may have held it."""
         if self._pid != os.getpid():
@@ -340,12 +391,20 @@ class Extractor:
         if on_error not in ("raise", "mark"):
             raise ValueError(f'on_error is "raise" or "mark", not {on_error!r}')
         target = None if out is None or callable(out) else checked_out(out)
+        outcomes: NDArray[np.int64] | None = None
+
+        def look() -> None:
+            nonlocal outcomes
+            outcomes = self._core.outcomes()
+            first = int(np.flatnonzero(outcomes[:, 0])[0])
+            if on_error == "raise":
+                raise error(first, tuple(outcomes[first].tolist()))
+
         with self._turn():
             try:
                 total, failed = decode()
-                outcomes = None if failed is None else self._core.outcomes()
-                if failed is not None and outcomes is not None and on_error == "raise":
-                    raise error(failed, tuple(outcomes[failed].tolist()))
+                if failed is not None:
+                    look()
                 if callable(out):
                     target = checked_out(out(total))
                 elif target is None:
@@ -355,130 +414,13 @@ class Extractor:
                         f"out holds {target.nbytes} bytes, this batch needs {total}; pass a larger buffer: packed_bound says "
                         "beforehand what is enough"
                     )
-                records = self._core.write(target)
+                nbytes, records = self._core.write(target)
+                if nbytes != total:  # a stored record proved damaged while it was copied
+                    look()
             finally:
                 self._core.forget()
         details = None if outcomes is None else outcomes[:, 1]
-        return PackedBatch(target[:total], records, channels=kept, sources=names, details=details)
-
-
-class OpenImages:
-    """Files in memory with their headers, from `Extractor.open`: look at `headers`, then `extract` what is wanted.
-
-    The files stay in memory until `close`, the end of a with statement, or the end of the object; the extractor's next
-    batch uses the memory again. Several may be open at a time. Calls of one extractor wait for one another, from whatever
-    thread they come.
-
-    Attributes:
-        headers: One row an image; `headers.code` is not 0 where an image has no header.
-        nbytes: Of all the files.
-    """
-
-    headers: Headers
-    nbytes: int
-
-    def __init__(self, extractor: Extractor, opened: _core.OpenBatch, names: Sequence[str | None], limits: Limits | None) -> None:
-        """Of files that the core has opened; use `Extractor.open`."""
-        facts, factors = opened.headers()
-        self.headers = Headers(*facts[:7], *factors)
-        self._extractor = extractor
-        self._core: _core.OpenBatch | None = opened
-        self._names = names
-        self._limits = limits
-        self._details, self._offsets = facts[7], facts[8]
-        self.nbytes = int(facts[9].sum())
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @property
-    def errors(self) -> dict[int, JPEGError]:
-        """By place, why an image has no header; `.source` and `.index` are set."""
-        return {i: self._error(i) for i in np.flatnonzero(self.headers.code).tolist()}
-
-    def bytes(self, i: int) -> bytes:
-        """A copy of file `i`, whatever is wrong with it; empty where it could not be read."""
-        place = operator.index(i)
-        if not -len(self) <= place < len(self):
-            raise IndexError(f"image {i} of {len(self)}")
-        return self._opened().bytes(place % len(self))
-
-    def extract(
-        self,
-        masks: ArrayLike,
-        boxes: ArrayLike | None = None,
-        *,
-        places: ArrayLike | None = None,
-        on_error: str = "raise",
-        truncated: str = "error",
-        out: Buffer | Callable[[int], Buffer] | None = None,
-        channels: ChannelSelection | list[ChannelSelection] | None = None,
-        extractor: Extractor | None = None,
-    ) -> PackedBatch:
-        """Packed coefficients: the bytes that `extract` gives for the same selections and regions.
-
-        It may be called any number of times, for other places or with other masks.
-
-        Args:
-            masks: uint64 `[B, 3]`, kept frequencies of Y, Cb and Cr as `ChannelSelection.masks`; one row for each image that
-                was opened, whether it is in `places` or not.
-            boxes: int64 `[B, 4]`, likewise: (top, left, height, width) in pixels as coded, snapped out to whole MCUs; a
-                height of 0 stands for the whole image. None: all of them whole.
-            places: int `[n]`, 0 to B - 1: which images go into the batch, in this order. None: all.
-            on_error: As for `extract`. An image without a header fails as the header did.
-            truncated: As for `extract`.
-            out: As for `extract`, or a function of the bytes needed that gives such a buffer.
-            channels: What `PackedBatch.channels` says of the batch, by place in it; the masks decide what is kept.
-            extractor: Whose threads decode; None: of the one that opened the images, which then cannot open others meanwhile.
-
-        Raises:
-            JPEGError: An image failed and `on_error` is `"raise"`; `.index` is its place in the batch. OSError where its
-                file cannot be opened.
-            ValueError: An argument is wrong, `out` is too small, or the files are closed.
-        """
-        rows = checked_places(places, len(self))
-        kept, wanted = checked_masks(masks, len(self))[rows], checked_boxes(boxes, len(self))
-        wanted = None if wanted is None else wanted[rows]
-        keep = keeps_truncated(truncated)
-
-        def decode() -> _core.Decoded:
-            return decoder._core.decode_open(self._opened(), rows, kept, wanted, keep)
-
-        def error(i: int, outcome: _core.Result) -> Exception:
-            box, place = None if wanted is None else wanted[i], int(rows[i])
-            return _batch_error(self._opened().bytes(place), self._names[place], box, self._limits, outcome, i)
-
-        decoder, names = extractor if extractor is not None else self._extractor, self._names
-        if places is not None:
-            names = [names[place] for place in rows.tolist()]
-        if isinstance(channels, list) and len(channels) != len(rows):
-            raise ValueError(f"channels has {len(channels)} entries for {len(rows)} images")
-        return decoder._packed(decode, error, names, channels, on_error, out)
-
-    def close(self) -> None:
-        """Lets the files go, when a call that is reading them has returned. `headers` and `errors` stay."""
-        with self._extractor._turn():
-            self._core = None
-
-    def __enter__(self) -> OpenImages:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        bad = int(np.count_nonzero(self.headers.code))
-        closed = ", closed" if self._core is None else ""
-        return f"OpenImages({len(self)} images{f', {bad} without a header' if bad else ''}{closed})"
-
-    def _opened(self) -> _core.OpenBatch:
-        if self._core is None:
-            raise ValueError("the images are closed; extract before close(), or open them again")
-        return self._core
-
-    def _error(self, i: int) -> JPEGError:
-        code, detail, offset = (int(column[i]) for column in (self.headers.code, self._details, self._offsets))
-        return error_from_code(code, offset=offset, detail=detail, index=i, source=self._names[i])
+        return PackedBatch(target[:nbytes], records, channels=kept, sources=names, details=details)
 
 
 def extract(
@@ -571,27 +513,3 @@ def _status_names(records: NDArray[np.int64]) -> tuple[str, ...]:
         return (status_name(0),) * len(records)
     rows = records[:, 2:4].tolist()
     return tuple(code_name(code) if status == _core.STATUS_FAILED else status_name(status) for status, code in rows)
-
-
-def _batch_error(
-    source: Buffer | str,
-    name: str | None,
-    box: NDArray[np.int64] | None,
-    limits: Limits | None,
-    outcome: _core.Result,
-    index: int,
-) -> Exception:
-    """What to raise for an image of a batch; more is found out here than the batch's marks can hold."""
-    number, detail, offset = outcome
-    code = code_name(number)
-    if code == "io_error" and name is not None:
-        try:
-            with open(name, "rb"):  # noqa: PTH123 - the system's own error says why
-                pass
-        except OSError as error:
-            return error
-    if code == "region_outside" and box is not None:
-        top, left, height, width = box.tolist()
-        header = read_header(source, limits=limits)
-        return outside_error((top, left, height, width), header, index=index, source=name)
-    return error_from_code(number, offset=offset, detail=detail, index=index, source=name, in_batch=True)

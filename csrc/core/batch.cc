@@ -1,6 +1,7 @@
 #include "batch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "crew.h"
 #include "file_store.h"
 #include "packed_image.h"
+#include "record_view.h"
+#include "stored_record.h"
 #include "wire_io.h"
 
 namespace dctload {
@@ -18,6 +21,7 @@ struct OpenFiles::Impl {
     std::span<const uint8_t> bytes;
     Result result;
     FrameFacts facts;
+    bool is_record = false;
   };
   std::vector<FileStore> stores;  // one a thread
   std::vector<Entry> entries;
@@ -39,6 +43,41 @@ FrameFacts frame_facts(const Header& header) {
   }
   return facts;
 }
+
+Result damaged(const WireFault& fault) { return {Code::kRecordDamaged, 0, fault.offset}; }
+
+// What goes into the batch as an image: the pieces that were made of a file or of a record, or a record as it is.
+struct Part {
+  PackedImage image;
+  std::span<const uint8_t> record;  // not empty: this
+  bool record_checked = false;      // its tiles too
+  uint32_t record_components = 0;
+  Outcome outcome;
+
+  void fail(const Result& result) {
+    record = {};
+    image.fail(result);
+    outcome = image.outcome();
+  }
+
+  uint64_t record_bytes() const { return record.empty() ? image.record_bytes() : record.size(); }
+  uint64_t entry_bytes() const {
+    return wire::kEntryBytes * (1 + (record.empty() ? image.header().num_components : record_components));
+  }
+
+  // False if a record's tiles are found damaged.
+  bool write(const Kernels& kernels, uint8_t* out) {
+    if (record.empty()) {
+      image.write(kernels, out);
+    } else if (record_checked) {
+      std::memcpy(out, record.data(), record.size());
+    } else {
+      record_checked = copy_checked(kernels, record, out);
+      return record_checked;
+    }
+    return true;
+  }
+};
 
 // The bytes of a source; those of a path are read into `store`.
 Result load(const Source& source, uint64_t limit, FileStore& store, std::span<const uint8_t>& bytes) {
@@ -63,6 +102,7 @@ Request OpenFiles::request(size_t i) const {
   Request request;
   request.bytes = bytes(i);
   request.failed = result(i);
+  request.is_record = request.meta_checked = impl_->entries[i].is_record;
   return request;
 }
 
@@ -72,15 +112,17 @@ struct Extractor::Impl {
     ImageDecoder decoder;
     Parser parser;   // of headers
     FileStore file;  // the one that is decoded
+    Arena arena;     // tiles of records with fewer channels
   };
 
   Impl(const Kernels& level, unsigned threads) : kernels(level), num_threads(threads) {}
 
   const Kernels& kernels;
   const unsigned num_threads;
-  std::deque<Worker> workers;      // as many as a batch has needed so far
-  std::deque<PackedImage> images;  // kept from batch to batch, with their tables
+  std::deque<Worker> workers;  // as many as a batch has needed so far
+  std::deque<Part> parts;      // kept from batch to batch, with their tables
   size_t count = 0;
+  std::vector<std::span<const uint8_t>> records;                    // where they lie in the batch that is written
   std::shared_ptr<PiecePool> pool = std::make_shared<PiecePool>();  // opened files may outlive the extractor
   Crew crew;
 
@@ -91,7 +133,21 @@ struct Extractor::Impl {
     return size;
   }
 
+  static void open_record(const Source& source, OpenFiles::Impl::Entry& entry) {
+    entry.bytes = source.bytes;
+    entry.is_record = true;
+    const WireFault fault = check_meta(source.bytes);
+    if (!fault.ok()) {
+      entry.result = damaged(fault);
+      return;
+    }
+    const StoredRecord record(source.bytes);
+    entry.result = record.outcome().result;
+    if (entry.result.ok()) entry.facts = frame_facts(record.facts());
+  }
+
   void open_one(Worker& worker, const Source& source, const Limits& limits, FileStore& store, OpenFiles::Impl::Entry& entry) {
+    if (source.is_record) return open_record(source, entry);
     entry.result = load(source, limits.bytes, store, entry.bytes);
     if (!entry.result.ok()) return;
     worker.parser.reset(entry.bytes, limits);
@@ -103,15 +159,65 @@ struct Extractor::Impl {
     }
   }
 
-  void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, PackedImage& image) {
+  void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, Part& part) {
+    part.record = {};
+    const Box* const box = request.has_region ? &request.region : nullptr;
+    if (!request.failed.ok()) return part.fail(request.failed);
+    if (request.is_record) return take_record(worker, request, box, part);
     std::span<const uint8_t> bytes;
-    const Result loaded = request.failed.ok() ? load(request, options.limits.bytes, worker.file, bytes) : request.failed;
+    const Result loaded = load(request, options.limits.bytes, worker.file, bytes);
     if (loaded.ok()) {
-      worker.decoder.decode_packed(bytes, request.selection, request.has_region ? &request.region : nullptr, options, image);
+      part.outcome = worker.decoder.decode_packed(bytes, request.selection, box, options, part.image);
     } else {
-      image.fail(loaded);
+      part.fail(loaded);
     }
     worker.file.clear();
+  }
+
+  // The tiles of a record that is wanted whole are checked when it is written, so that they come from memory once.
+  static void take_record(Worker& worker, const Request& request, const Box* box, Part& part) {
+    const WireFault fault = request.meta_checked ? WireFault{} : check_meta(request.bytes);
+    if (!fault.ok()) return part.fail(damaged(fault));
+    const StoredRecord record(request.bytes);
+    const ComponentMasks masks = request.all_channels ? record.masks() : component_masks(record.facts(), request.selection);
+    try {
+      const StoredRecord::Part taken = record.take(masks, box, worker.arena, part.image);
+      if (!taken.result.ok()) return part.fail(taken.result);
+      part.outcome = record.outcome();
+      if (taken.whole) {
+        part.record = request.bytes;
+        part.record_checked = request.payload_checked;
+        part.record_components = record.facts().num_components;
+      } else if (!request.payload_checked) {
+        const WireFault found = check_payload(request.bytes);
+        if (!found.ok()) part.fail(damaged(found));
+      }
+    } catch (const std::bad_alloc&) {
+      part.fail({Code::kNoMemory, 0, 0});
+    }
+  }
+
+  uint64_t directory_bytes() const {
+    uint64_t bytes = wire::kHeaderBytes;
+    for (size_t i = 0; i < count; ++i) bytes += parts[i].entry_bytes();
+    return bytes;
+  }
+
+  // Of the batch.
+  uint64_t bytes() const {
+    uint64_t bytes = directory_bytes();
+    for (size_t i = 0; i < count; ++i) bytes += parts[i].record_bytes();
+    return bytes;
+  }
+
+  // Where each record goes in `out`.
+  void lay_out(uint8_t* out) {
+    uint64_t at = directory_bytes();
+    records.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      records[i] = {out + at, parts[i].record_bytes()};
+      at += records[i].size();
+    }
   }
 };
 
@@ -137,34 +243,36 @@ OpenFiles Extractor::open(std::span<const Source> sources, const Limits& limits)
 
 uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOptions& options) {
   Impl& d = *impl_;
-  for (Impl::Worker& w : d.workers) w.decoder.release();
-  if (d.images.size() < requests.size()) d.images.resize(requests.size());
+  for (Impl::Worker& w : d.workers) {
+    w.decoder.release();
+    w.arena.reset();
+  }
+  if (d.parts.size() < requests.size()) d.parts.resize(requests.size());
   d.count = requests.size();
   const unsigned size = d.hire(requests.size());
   d.crew.for_each(size, requests.size(),
-                  [&](unsigned worker, size_t i) { d.decode_one(d.workers[worker], requests[i], options, d.images[i]); });
-  uint64_t bytes = wire::kHeaderBytes;
-  for (size_t i = 0; i < d.count; ++i) {
-    const PackedImage& image = d.images[i];
-    bytes += wire::kEntryBytes * (1 + image.header().num_components) + image.record_bytes();
-  }
-  return bytes;
+                  [&](unsigned worker, size_t i) { d.decode_one(d.workers[worker], requests[i], options, d.parts[i]); });
+  return d.bytes();
 }
 
-const Outcome& Extractor::outcome(size_t i) const { return impl_->images[i].outcome(); }
+const Outcome& Extractor::outcome(size_t i) const { return impl_->parts[i].outcome; }
 
-void Extractor::write(uint8_t* out) {
+uint64_t Extractor::write(uint8_t* out) {
   Impl& d = *impl_;
-  std::vector<std::span<const uint8_t>> records(d.count);
-  uint64_t at = wire::kHeaderBytes;
-  for (size_t i = 0; i < d.count; ++i) at += wire::kEntryBytes * (1 + d.images[i].header().num_components);
-  for (size_t i = 0; i < d.count; ++i) {
-    records[i] = {out + at, d.images[i].record_bytes()};
-    at += records[i].size();
+  for (;;) {
+    d.lay_out(out);
+    std::atomic<bool> sound = true;
+    d.crew.for_each(d.num_threads, d.count, [&](unsigned, size_t i) {
+      if (d.parts[i].write(d.kernels, out + (d.records[i].data() - out))) return;
+      d.parts[i].fail({Code::kRecordDamaged, 0, offsetof(wire::RecordHeader, payload_crc)});
+      sound.store(false, std::memory_order_relaxed);
+    });
+    if (sound) {
+      write_directory(d.records, out);
+      return d.bytes();
+    }
+    // A damaged record gives way to its mark, which is shorter: the others move up, and are written once more.
   }
-  d.crew.for_each(d.num_threads, d.count,
-                  [&](unsigned, size_t i) { d.images[i].write(d.kernels, out + (records[i].data() - out)); });
-  write_directory(records, out);
 }
 
 }  // namespace dctload

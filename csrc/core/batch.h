@@ -2,6 +2,9 @@
 //
 // One phase: decode(requests), write(out); a file's bytes are in memory while it is decoded. Two phases, where what is wanted of
 // an image depends on its header: open(sources), and later decode(requests) with the requests of the opened files.
+//
+// Records that were stored before go the same way: where nothing is left out of them they are copied while they are checked, else
+// their tiles are moved (stored_record.h).
 #pragma once
 
 #include <array>
@@ -23,14 +26,19 @@ struct Source {
   std::span<const uint8_t> bytes;
   std::string path;
   bool is_path = false;
+  bool is_record = false;  // `bytes` are no JPEG file but an image record
 };
 
 // One image to extract. `bytes` must stay unchanged until write() returns.
 struct Request : Source {
   Result failed;  // not ok: the source is not looked at, this is how the image went
   Selection selection;
+  bool all_channels = false;  // of a record: `selection` does not count, all that it holds is wanted
   bool has_region = false;
   Box region;
+  // Of records: what has been checked before. Bytes that are not what is claimed here may make it read and write anywhere.
+  bool meta_checked = false;     // check_meta passed: it came from open()
+  bool payload_checked = false;  // check_payload passed
 };
 
 // The part of a header that a plan is made of.
@@ -42,8 +50,8 @@ struct FrameFacts {
   std::array<uint8_t, kMaxComponents> h{}, v{};  // sampling factors, 0 where there is no such component
 };
 
-// Files in memory and what their headers say. May outlive its extractor, which takes the memory of the files again when this is
-// destroyed; given bytes must outlive it.
+// Files in memory and what their headers say; of records, what check_meta lets pass. May outlive its extractor, which takes the
+// memory of the files again when this is destroyed; given bytes must outlive it.
 class OpenFiles {
  public:
   OpenFiles();
@@ -58,7 +66,8 @@ class OpenFiles {
   const Result& result(size_t i) const;
   // All zero where there is no header.
   const FrameFacts& facts(size_t i) const;
-  // For decode(): file i as it was opened. All of it, unless the caller says what else is wanted.
+  // For decode(): file i as it was opened. All of it, unless the caller says what else is wanted. A record's tiles have not been
+  // looked at.
   Request request(size_t i) const;
 
  private:
@@ -85,8 +94,9 @@ class Extractor {
   uint64_t decode(std::span<const Request> requests, const DecodeOptions& options);
   const Outcome& outcome(size_t i) const;
 
-  // Copies the batch of the last decode() to `out`, 16-aligned, of at least the size that decode() returned.
-  void write(uint8_t* out);
+  // Copies the batch of the last decode() to `out`, 16-aligned, of at least the size that decode() returned; returns the bytes of
+  // the batch. These are fewer where a record proves damaged only now: its outcome is then kRecordDamaged.
+  uint64_t write(uint8_t* out);
 
  private:
   struct Impl;

@@ -58,6 +58,10 @@ constexpr CodeInfo kCodes[] = {
     {"no_memory", "not enough memory for this image", "lower Limits(pixels=...), or use fewer threads"},
     {"color_space", "the colours are none that Y, Cb and Cr can be made of linearly",
      "pass fallback=\"transcode\" to go by the pixels, or take it out of the list"},
+    {"record_damaged", "the stored record is damaged, or does not lie where it should",
+     "get its shard again from its source, or make it anew from the files"},
+    {"channels_missing", "the stored record lacks channels that are asked for",
+     "ask for channels that are stored, or store more of them"},
 };
 static_assert(std::size(kCodes) == kLastCode + 1);
 

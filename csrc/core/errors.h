@@ -38,8 +38,10 @@ enum class Code : uint16_t {
   kRegionOutside = 28,  // the region asked for does not touch the image
   kNoMemory = 29,
   kColorSpace = 30,  // for callers of the core, which decodes such files: colours that have no Y, Cb and Cr; detail is ColorSpace
+  kRecordDamaged = 31,    // a stored record that breaks the format, or is not where it was said to be; offset is in the record
+  kChannelsMissing = 32,  // a stored record lacks frequencies that are asked for; detail is the component
 };
-inline constexpr uint16_t kLastCode = 30;
+inline constexpr uint16_t kLastCode = 32;
 
 // What a file that is no JPEG looks like (detail of kNotJpeg).
 enum class Format : uint8_t { kUnknown, kEmpty, kPng, kGif, kWebp, kBmp, kTiff, kHeif, kJpegXl, kJpeg2000, kText, kPdf, kZip };
@@ -62,6 +64,9 @@ enum Warning : uint32_t {
   kWarnRefinementSize = 1u << 13,     // a refinement scan with a new coefficient of a size other than 1
 };
 inline constexpr int kNumWarnings = 14;
+
+// The detail of a failure that was read back from a record, which keeps its code and its offset only.
+inline constexpr uint32_t kUnknownDetail = 0xFFFFFFFF;
 
 struct Result {
   Code code = Code::kOk;

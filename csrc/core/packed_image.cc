@@ -18,6 +18,7 @@ void PackedImage::start(const Header& header, const Region& region, const Compon
   header_ = header;
   region_ = region;
   masks_ = masks;
+  skips_ = {};
   outcome_ = {};
   runs_.clear();
   for (auto& table : tables_) table.assign(1, 0);
@@ -99,8 +100,10 @@ void PackedImage::write(const Kernels& kernels, uint8_t* out) const {
     r.y0 = static_cast<uint16_t>(rect.y0);
     r.w = static_cast<uint16_t>(rect.w);
     r.h = static_cast<uint16_t>(rect.h);
-    r.tiles_x = static_cast<uint16_t>(masks_[c] != 0 ? (rect.w + 7) / 8 : 0);
-    r.tiles_y = static_cast<uint16_t>(masks_[c] != 0 ? (rect.h + 7) / 8 : 0);
+    r.skip_x = static_cast<uint8_t>(skips_[c].x);
+    r.skip_y = static_cast<uint8_t>(skips_[c].y);
+    r.tiles_x = static_cast<uint16_t>(masks_[c] != 0 ? (skips_[c].x + rect.w + 7) / 8 : 0);
+    r.tiles_y = static_cast<uint16_t>(masks_[c] != 0 ? (skips_[c].y + rect.h + 7) / 8 : 0);
     r.table_offset = static_cast<uint32_t>(table_at);
     r.payload_offset = static_cast<uint32_t>(payload_at);
     r.payload_bytes = tables_[c].back() * static_cast<uint32_t>(wire::kAlign);

@@ -39,6 +39,8 @@ class PackedImage {
  public:
   void start(const Header& header, const Region& region, const ComponentMasks& masks);
   void fail(const Result& result);
+  // The first block of a component lies so many blocks (0..7) behind the first tile's corner. 0 until it is called.
+  void set_skip(uint32_t component, uint32_t x, uint32_t y) { skips_[component] = {x, y}; }
   void add_tile(uint32_t component, const uint8_t* bytes, size_t size);
   void set_outcome(const Outcome& outcome);
   void set_header(const Header& header) { header_ = header; }
@@ -55,9 +57,13 @@ class PackedImage {
     uint32_t size;
     uint32_t component;
   };
+  struct Skip {
+    uint32_t x = 0, y = 0;
+  };
   Header header_;
   Region region_;
   ComponentMasks masks_{};
+  std::array<Skip, kMaxComponents> skips_;
   Outcome outcome_;
   std::vector<Run> runs_;
   std::array<std::vector<uint32_t>, kMaxComponents> tables_;  // tile starts in 16 bytes, the end included

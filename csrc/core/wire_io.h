@@ -22,9 +22,13 @@ struct WireFault {
 
 // wire-format.md section 4. `deep` also walks every tile (step 5).
 WireFault check_record(std::span<const uint8_t> record, bool deep = false);
+// The same in two parts: all that can be said without the tiles, and the tiles' checksum, of a record that passed the first.
+WireFault check_meta(std::span<const uint8_t> record);
+WireFault check_payload(std::span<const uint8_t> record);
 WireFault check_batch(std::span<const uint8_t> batch, bool deep = false);
 
-// The functions below take records that check_record passed; they read nothing outside them whatever the tiles hold.
+// The functions below take records that check_record passed (check_meta is enough for memory's sake); they read nothing outside
+// them whatever the tiles hold.
 
 // Bytes of a batch of these records (0 if it would pass the format's bounds), and the batch itself: records are copied, the
 // directory is made anew.
@@ -37,7 +41,8 @@ void write_directory(std::span<const std::span<const uint8_t>> records, uint8_t*
 // Fills in both CRCs of a record whose bytes are complete.
 void seal_record(uint8_t* record);
 
-// Fewer channels of a record, byte runs copied, nothing decoded. Appends to `out`; false if a channel asked for is not there.
+// Fewer channels of a record, byte runs copied, nothing decoded (stored_record.h). Appends to `out`; false if a channel
+// asked for is not there.
 bool select_channels(std::span<const uint8_t> record, const ComponentMasks& masks, std::vector<uint8_t>& out);
 // What a record keeps of its file's header.
 Header record_facts(std::span<const uint8_t> record);

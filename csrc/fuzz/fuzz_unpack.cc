@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "fuzz_input.h"
+#include "packed_image.h"
 #include "record_view.h"
+#include "stored_record.h"
 #include "wire_io.h"
 
 using namespace dctload;
@@ -75,6 +77,26 @@ std::vector<int16_t> crop(const std::vector<int16_t>& planes, const wire::Compon
   return out;
 }
 
+// The road of stored records: whole, and with fewer channels of a smaller region at once.
+void use_stored(std::span<const uint8_t> record, const Box& box, const ComponentMasks& masks, const Bytes& few,
+                const Bytes& cut) {
+  Bytes copy(record.size());
+  require(copy_checked(chosen_kernels(), record, copy.data()), "a checked copy");
+  require(std::equal(copy.begin(), copy.end(), record.begin(), record.end()), "a copy of a record");
+  Arena arena;
+  PackedImage image;
+  const StoredRecord::Part both = StoredRecord(record).take(masks, &box, arena, image);
+  Bytes want;
+  require(both.result.ok() == cut_region(few, box, want).ok(), "a region of fewer channels");
+  if (!both.result.ok() || both.whole) return;
+  Bytes got(image.record_bytes());
+  image.write(chosen_kernels(), got.data());
+  require(got == want, "select, then cut");
+  Bytes other;
+  require(select_channels(cut, masks, other), "channels of a cut");
+  require(got == other, "cut, then select");
+}
+
 // A record that passed check_record: whatever its tiles hold, what is made of it means the same.
 void use_record(std::span<const uint8_t> record, const Wanted& wanted) {
   const RecordView view(record);
@@ -104,6 +126,8 @@ void use_record(std::span<const uint8_t> record, const Wanted& wanted) {
   } else {
     require(cut.empty(), "a refused cut has left bytes");
   }
+
+  use_stored(record, wanted.box, masks, few, cut);
 
   const std::span<const uint8_t> twice[] = {record, few, record};
   Bytes batch(joined_bytes(twice));

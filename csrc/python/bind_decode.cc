@@ -87,6 +87,9 @@ py::tuple decode(const py::object& source, const MasksTuple& selection, const st
   return py::make_tuple(to_tuple(outcome.result), image);
 }
 
+// A Result's detail for Python: -1 where it is not known.
+int64_t known_detail(const Result& result) { return result.detail == kUnknownDetail ? -1 : int64_t{result.detail}; }
+
 // What Python hands over as a list of sources: a str is a path, all else has a buffer. The buffers are held.
 struct SourceList {
   SourceList() = default;
@@ -112,6 +115,8 @@ struct SourceList {
 
 using Masks = std::variant<MasksTuple, py::array_t<uint64_t, py::array::c_style>>;  // y, cb, cr of all images, or of each
 using BoxTable = py::array_t<int64_t, py::array::c_style>;  // top, left, height, width by image; height 0: all of it
+using Column = py::array_t<int64_t, py::array::c_style>;
+using Flags = py::array_t<bool, py::array::c_style>;
 
 // [rows][cols] numbers, as many rows as images.
 template <typename T>
@@ -160,7 +165,7 @@ class OpenBatch {
                                   static_cast<int64_t>(f.process),
                                   static_cast<int64_t>(f.color),
                                   f.num_components,
-                                  r.detail,
+                                  known_detail(r),
                                   static_cast<int64_t>(r.offset),
                                   static_cast<int64_t>(files_->bytes(i).size())};
       for (size_t k = 0; k < 10; ++k) fact[k * n + i] = column[k];
@@ -194,7 +199,7 @@ class BatchExtractor {
 
   unsigned num_threads() const { return core_->num_threads(); }
 
-  std::unique_ptr<OpenBatch> open(const py::list& objects, const LimitsTuple& limits) {
+  std::shared_ptr<OpenBatch> open(const py::list& objects, const LimitsTuple& limits) {
     after_fork();
     SourceList list(objects);
     const Limits bounds = to_limits(limits);
@@ -203,7 +208,36 @@ class BatchExtractor {
       const py::gil_scoped_release nogil;
       files = core_->open(list.sources, bounds);
     }
-    return std::make_unique<OpenBatch>(std::move(files), std::move(list.held), bounds);
+    return std::make_shared<OpenBatch>(std::move(files), std::move(list.held), bounds);
+  }
+
+  // Image i is a record: `nbytes[i]` bytes from `offset[i]` on in `buffers[shard[i]]`. One that would pass the buffer's end is
+  // opened without bytes, and so found damaged.
+  std::shared_ptr<OpenBatch> open_records(const py::list& buffers_list, const Column& shard, const Column& offset,
+                                          const Column& nbytes) {
+    after_fork();
+    std::vector<Buffer> held = buffers(buffers_list);
+    const std::vector<std::span<const uint8_t>> files = spans(held);
+    const auto count = static_cast<size_t>(shard.size());
+    if (static_cast<size_t>(offset.size()) != count || static_cast<size_t>(nbytes.size()) != count) {
+      throw py::value_error("one shard, offset and size an image");
+    }
+    std::vector<Source> sources(count);
+    OpenFiles opened;
+    {
+      const int64_t *const shards = shard.data(), *const offsets = offset.data(), *const sizes = nbytes.data();
+      const py::gil_scoped_release nogil;
+      for (size_t i = 0; i < count; ++i) {
+        const auto place = static_cast<uint64_t>(shards[i]), at = static_cast<uint64_t>(offsets[i]),
+                   size = static_cast<uint64_t>(sizes[i]);
+        sources[i].is_record = true;
+        if (place >= files.size()) continue;
+        const std::span<const uint8_t> file = files[place];
+        if (at <= file.size() && size <= file.size() - at) sources[i].bytes = file.subspan(at, size);
+      }
+      opened = core_->open(sources, {});
+    }
+    return std::make_shared<OpenBatch>(std::move(opened), std::move(held), Limits{});
   }
 
   // Bytes that write() needs, and the first image that failed.
@@ -221,19 +255,24 @@ class BatchExtractor {
     return run(requests, masks, boxes, {to_limits(limits), keep_truncated});
   }
 
-  // Of opened files those at `places`; one row a place in each table.
-  Decoded decode_open(const OpenBatch& batch, const py::array_t<int64_t, py::array::c_style>& places, const Masks& masks,
-                      const std::optional<BoxTable>& boxes, bool keep_truncated) {
+  // Of opened files those at `places`; one row a place in each table. `checked`: of records, whose tiles have been checked
+  // before.
+  Decoded decode_open(std::shared_ptr<OpenBatch> batch, const Column& places, const Masks& masks,
+                      const std::optional<BoxTable>& boxes, bool keep_truncated, const std::optional<Flags>& checked) {
     after_fork();
     forget();
+    if (checked && checked->size() != places.size()) throw py::value_error("one row an image");
     std::vector<Request> requests;
     requests.reserve(static_cast<size_t>(places.size()));
     for (py::ssize_t i = 0; i < places.size(); ++i) {
       const auto place = static_cast<uint64_t>(places.data()[i]);
-      if (place >= batch.files().size()) throw py::index_error("no such file");
-      requests.push_back(batch.files().request(place));
+      if (place >= batch->files().size()) throw py::index_error("no such file");
+      requests.push_back(batch->files().request(place));
+      requests.back().payload_checked = checked && checked->data()[i];
     }
-    return run(requests, masks, boxes, {batch.limits, keep_truncated});
+    const DecodeOptions options{batch->limits, keep_truncated};
+    opened_ = std::move(batch);
+    return run(requests, masks, boxes, options);
   }
 
   // int64 [n][3]: code, detail, offset of each image of the last decode.
@@ -242,14 +281,15 @@ class BatchExtractor {
     for (size_t i = 0; i < count_; ++i) {
       const Result& r = core_->outcome(i).result;
       *to++ = static_cast<int64_t>(r.code);
-      *to++ = r.detail;
+      *to++ = known_detail(r);
       *to++ = static_cast<int64_t>(r.offset);
     }
     return out;
   }
 
-  // int64 [n][5]: offset, bytes, status, error code, error offset of each record.
-  py::array_t<int64_t> write(const py::object& out) {
+  // (bytes of the batch, int64 [n][5]: offset, bytes, status, error code, error offset of each record). The batch is shorter than
+  // decode() said where a record was found damaged only now; outcomes() has it.
+  std::pair<uint64_t, py::array_t<int64_t>> write(const py::object& out) {
     const Buffer to(out, true);
     if (bytes_ == 0) throw py::value_error("nothing was decoded");
     if (to.bytes().size() < bytes_) throw py::value_error("the buffer is too small");
@@ -258,7 +298,7 @@ class BatchExtractor {
     {
       const py::gil_scoped_release nogil;
       const uint8_t* const batch = to.writable_bytes().data();
-      core_->write(to.writable_bytes().data());
+      bytes_ = core_->write(to.writable_bytes().data());
       for (size_t i = 0; i < count_; ++i) {
         const auto entry = load_from<wire::ImageEntry>(batch + wire::kHeaderBytes + wire::kEntryBytes * i);
         const auto record = load_from<wire::RecordHeader>(batch + entry.record_offset);
@@ -269,13 +309,13 @@ class BatchExtractor {
         *fact++ = record.error_offset;
       }
     }
-    forget();
-    return records;
+    return {bytes_, records};
   }
 
   // Lets the sources of the last decode go.
   void forget() {
     held_.clear();
+    opened_.reset();
     bytes_ = 0;
     count_ = 0;
   }
@@ -329,7 +369,8 @@ class BatchExtractor {
   unsigned num_threads_;
   std::unique_ptr<Extractor> core_;
   pid_t pid_ = 0;
-  std::vector<Buffer> held_;
+  std::vector<Buffer> held_;           // what decode() was given
+  std::shared_ptr<OpenBatch> opened_;  // what decode_open() was given: records are read when they are written
   size_t count_ = 0;
   uint64_t bytes_ = 0;
 };
@@ -351,15 +392,19 @@ void bind_decode(py::module_& module) {
   module.def("cpu_level", [name] { return name; });
   module.def("decode", &decode, py::arg("source"), py::arg("selection"), py::arg("box"), py::arg("limits"),
              py::arg("keep_truncated"));
-  py::class_<OpenBatch>(module, "OpenBatch").def("headers", &OpenBatch::headers).def("bytes", &OpenBatch::bytes, py::arg("i"));
+  py::class_<OpenBatch, std::shared_ptr<OpenBatch>>(module, "OpenBatch")
+      .def("headers", &OpenBatch::headers)
+      .def("bytes", &OpenBatch::bytes, py::arg("i"));
   py::class_<BatchExtractor>(module, "BatchExtractor")
       .def(py::init<unsigned>(), py::arg("num_threads"))
       .def_property_readonly("num_threads", &BatchExtractor::num_threads)
       .def("open", &BatchExtractor::open, py::arg("sources"), py::arg("limits"))
+      .def("open_records", &BatchExtractor::open_records, py::arg("buffers"), py::arg("shard"), py::arg("offset"),
+           py::arg("nbytes"))
       .def("decode", &BatchExtractor::decode, py::arg("sources"), py::arg("masks"), py::arg("boxes"), py::arg("limits"),
            py::arg("keep_truncated"))
       .def("decode_open", &BatchExtractor::decode_open, py::arg("batch"), py::arg("places"), py::arg("masks"), py::arg("boxes"),
-           py::arg("keep_truncated"))
+           py::arg("keep_truncated"), py::arg("checked") = py::none())
       .def("outcomes", &BatchExtractor::outcomes)
       .def("write", &BatchExtractor::write, py::arg("out"))
       .def("forget", &BatchExtractor::forget);

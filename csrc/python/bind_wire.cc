@@ -1,6 +1,8 @@
 #include <string>
 
+#include "batch.h"
 #include "bindings.h"
+#include "cpu.h"
 #include "record_view.h"
 
 namespace dctload::python {
@@ -75,6 +77,12 @@ std::optional<FaultTuple> check_record_of(const py::object& source, bool deep) {
   return to_tuple(fault);
 }
 
+uint32_t crc32c_of(const py::object& source, uint32_t crc) {
+  const Buffer buffer(source);
+  const py::gil_scoped_release nogil;
+  return crc32c(chosen_kernels(), crc, buffer.bytes().data(), buffer.bytes().size());
+}
+
 // A batch of parts of `all`, which hold one record each.
 py::array_t<uint8_t> join_parts(const Records& records) {
   const uint64_t size = joined_bytes(records);
@@ -105,46 +113,54 @@ py::tuple join_records(const py::list& sources) {
   return py::make_tuple(py::none(), join_parts(records));
 }
 
-// Applies `part(image, record, out)` to every record; the image of the first that returns false stops it.
-// (fault or None, image or None, batch or None)
-template <typename Part>
-py::tuple remake(const py::object& source, size_t count, const Part& part) {
+// The parts of a batch's images that `ask(i, request)` asks for, as a batch: one thread, the road of stored records.
+// (fault or None, first image that lacks what is asked of it or None, batch or None)
+template <typename Ask>
+py::tuple remake(const py::object& source, size_t count, const Ask& ask) {
   const Buffer batch(source);
   Records records;
-  std::vector<uint8_t> bytes;
-  std::vector<size_t> ends;
   WireFault fault;
-  size_t refused = SIZE_MAX;
   {
     const py::gil_scoped_release nogil;
     fault = open_batch(batch.bytes(), false, records);
-    for (size_t i = 0; fault.ok() && count == records.size() && i < records.size(); ++i) {
-      if (!part(i, records[i], bytes)) {
-        refused = i;
-        break;
-      }
-      ends.push_back(bytes.size());
-    }
   }
   if (!fault.ok()) return py::make_tuple(to_tuple(fault), py::none(), py::none());
   if (count != records.size()) throw py::value_error("one entry an image");
-  if (refused != SIZE_MAX) return py::make_tuple(py::none(), refused, py::none());
-  Records parts;
-  for (size_t i = 0, at = 0; i < ends.size(); at = ends[i++]) parts.emplace_back(bytes.data() + at, ends[i] - at);
-  return py::make_tuple(py::none(), py::none(), join_parts(parts));
+  std::vector<Request> requests(count);
+  for (size_t i = 0; i < count; ++i) {
+    Request& r = requests[i];
+    r.bytes = records[i];
+    r.is_record = r.meta_checked = r.payload_checked = true;
+    ask(i, r);
+  }
+  Extractor extractor(1);
+  uint64_t size;
+  {
+    const py::gil_scoped_release nogil;
+    size = extractor.decode(requests, {});
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const bool had_failed = load_from<wire::RecordHeader>(records[i].data()).status == wire::kStatusFailed;
+    if (!extractor.outcome(i).result.ok() && !had_failed) return py::make_tuple(py::none(), i, py::none());
+  }
+  py::array_t<uint8_t> out = aligned_empty(size);
+  uint8_t* const data = out.mutable_data();
+  {
+    const py::gil_scoped_release nogil;
+    extractor.write(data);
+  }
+  return py::make_tuple(py::none(), py::none(), out);
 }
 
 py::tuple select(const py::object& batch, const std::vector<MasksTuple>& selections) {
-  return remake(batch, selections.size(), [&](size_t i, std::span<const uint8_t> record, std::vector<uint8_t>& out) {
-    return select_channels(record, record_masks(record, to_selection(selections[i])), out);
-  });
+  return remake(batch, selections.size(), [&](size_t i, Request& r) { r.selection = to_selection(selections[i]); });
 }
 
 py::tuple cut(const py::object& batch, const std::vector<std::optional<BoxTuple>>& boxes) {
-  return remake(batch, boxes.size(), [&](size_t i, std::span<const uint8_t> record, std::vector<uint8_t>& out) {
-    if (boxes[i]) return cut_region(record, to_box(*boxes[i]), out).ok();
-    out.insert(out.end(), record.begin(), record.end());
-    return true;
+  return remake(batch, boxes.size(), [&](size_t i, Request& r) {
+    r.all_channels = true;
+    r.has_region = boxes[i].has_value();
+    if (boxes[i]) r.region = to_box(*boxes[i]);
   });
 }
 
@@ -310,6 +326,7 @@ void bind_constants(py::module_& m) {
 void bind_wire(py::module_& m) {
   bind_constants(m);
   m.def("aligned_empty", &aligned_empty, py::arg("size"));
+  m.def("crc32c", &crc32c_of, py::arg("buffer"), py::arg("crc") = 0);
   m.def("records", &records_of, py::arg("batch"), py::arg("deep") = false);
   m.def("records_of_own", &records_of_own, py::arg("batch"));
   m.def("check_record", &check_record_of, py::arg("record"), py::arg("deep") = false);

@@ -172,6 +172,8 @@ COVERED_ELSEWHERE = {
     "limit_scans": "test_limits.py",
     "limit_bytes": "test_limits.py",
     "region_outside": "test_a_region_outside_the_image",
+    "record_damaged": "test_stored.py",
+    "channels_missing": "test_stored.py",
 }
 # Codes that no test can make in reasonable time or memory, with the reason.
 NOT_MADE = {
