@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dctload import _core
@@ -137,8 +138,10 @@ class DeviceStage:
             self._statistics.add("device", copied.elapsed_time(done) / 1e3)
 
 
-def collated_targets(values: Sequence[Any]) -> Any:
+def collated_targets(values: Sequence[Any] | NDArray[np.int64]) -> Any:
     """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest."""
+    if isinstance(values, np.ndarray):
+        return torch.from_numpy(values)
     if all(isinstance(v, (int, np.integer)) for v in values):
         return torch.from_numpy(np.array(values, np.int64))
     if all(isinstance(v, (int, float, np.integer, np.floating)) for v in values):

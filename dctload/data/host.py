@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,15 @@ from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
 from dctload.headers import Headers
 from dctload.jpeg import COLOR_SPACES, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
+from dctload.shards.reader import ShardSet
 from dctload.transcode import transcode
-from dctload.transforms.compose import Compose, check_size, warn_of_missing
+from dctload.transforms.compose import ALL, Compose, check_size, warn_of_missing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from dctload._core import Buffer
-    from dctload.sources import Source
+    from dctload.data.stored import Samples
     from dctload.transforms.plan import Plan
 
 _WITHOUT_YCBCR = {COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")}
@@ -39,7 +41,8 @@ Indices = NDArray[np.int64]
 class Settings:
     """What a loader does with each batch, whatever the epoch.
 
-    `compose` None: no pictures are made, whole images are handed on, each in its own size.
+    `compose` None: no pictures are made, whole images are handed on, each in its own size. `stored`: the frequencies that the
+    source's records hold; None where it has files, which hold all.
     """
 
     compose: Compose | None
@@ -51,6 +54,7 @@ class Settings:
     fallback: str | None
     truncated: str
     limits: Limits | None
+    stored: ChannelSelection | None = None
 
     @property
     def selection(self) -> ChannelSelection | None:
@@ -102,7 +106,7 @@ class HostStage:
 
     def __init__(
         self,
-        source: Source,
+        source: Samples,
         settings: Settings,
         num_threads: int,
         statistics: LoaderStatistics,
@@ -116,7 +120,10 @@ class HostStage:
     def open(self, indices: Indices) -> OpenImages:
         """Files and headers of these samples. May be called by another thread than `prepare`, for a batch that comes later."""
         with self._statistics.timed("reading"):
-            opened = self._reader.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
+            if isinstance(self._source, ShardSet):
+                opened = self._source.open(indices, self._reader)
+            else:
+                opened = self._reader.open(self._source.fetch(indices.tolist()), limits=self._settings.limits)
         self._statistics.add("bytes_read", opened.nbytes)
         return opened
 
@@ -147,6 +154,16 @@ class HostStage:
                 draws = np.array([slot.draw for slot in pending], np.int64)
                 self._settle(pending, opened, self._decode(opened, others, draws, epoch, None))
         return self._joined(slots, epoch)
+
+    def ahead_of(self, batches: Iterable[Indices]) -> AbstractContextManager[object]:
+        """While it is entered, what these batches need may be fetched before `open` asks for it."""
+        return self._source.ahead_of(batches) if isinstance(self._source, ShardSet) else nullcontext()
+
+    def targets(self, indices: Indices) -> Sequence[Any] | Indices:
+        """Targets of samples, as the source has them."""
+        if isinstance(self._source, ShardSet):
+            return self._source.targets_of(indices)
+        return [self._source.target(i) for i in indices.tolist()]
 
     # ------------------------------------------------------------------------------------------------- every batch
 
@@ -184,8 +201,9 @@ class HostStage:
         elif len(places) or not len(opened):  # a batch without one good header has no size to plan
             plan = self._plan(settings.compose, headers, epoch, draws[places])
             with self._statistics.timed("planning"):
-                boxes[places], masks[places] = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
-            self._warn_once(plan, headers, masks[places])
+                boxes[places], wanted = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
+                masks[places] = wanted if settings.stored is None else wanted & np.array(settings.stored.masks, np.uint64)
+            self._warn_once(plan, headers, wanted, masks[places])
         began = time.perf_counter()
         packed = opened.extract(
             masks,
@@ -200,15 +218,18 @@ class HostStage:
         self._statistics.add("packing", time.perf_counter() - began)
         if packed.failed:
             bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}
+        if isinstance(self._source, ShardSet):
+            self._source.note_checked(indices, opened)
         return _Tried(packed, places, plan, bad, held[0] if held else None)
 
-    def _warn_once(self, plan: Plan, headers: Headers, masks: NDArray[np.uint64]) -> None:
-        """Says, the first time, that what is sent by the user's own selection makes another picture."""
+    def _warn_once(self, plan: Plan, headers: Headers, wanted: NDArray[np.uint64], sent: NDArray[np.uint64]) -> None:
+        """Says, the first time, that what is sent makes another picture: by the user's selection, or for want of more."""
         settings = self._settings
-        if self._has_warned or settings.compose is None or not isinstance(settings.transfer, ChannelSelection):
+        by_choice = isinstance(settings.transfer, ChannelSelection)
+        if self._has_warned or settings.compose is None or not (by_choice or settings.stored not in (None, ALL)):
             return
-        _, needed = settings.compose.needs(plan, headers, settings.selection)
-        self._has_warned = warn_of_missing(needed, masks, headers)
+        needed = settings.compose.needs(plan, headers, settings.selection)[1] if by_choice else wanted
+        self._has_warned = warn_of_missing(needed, sent, headers)
 
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dctload.channels import ChannelSelection
 from dctload.data.device import DeviceStage
@@ -18,14 +20,17 @@ from dctload.data.model_input import channels_of, evaluation_transform
 from dctload.data.order import EpochOrder, EpochPlan
 from dctload.data.run import Run
 from dctload.data.statistics import LoaderStatistics
+from dctload.data.stored import open_samples, stored_channels
 from dctload.errors import JPEGError
 from dctload.jpeg import Limits, keeps_truncated
-from dctload.sources import open_source
+from dctload.shards.reader import ShardSet
 from dctload.transforms.base import Transform
 from dctload.transforms.compose import Compose, checked_output
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+    from dctload.data.stored import Samples
 
 _DEVICES = ("cpu", "cuda")
 _FIELDS = ("path", "index")
@@ -45,10 +50,12 @@ class DCTLoader:
     Order and random numbers come from (seed, epoch, sample index) alone: batches are the same for any number of workers.
 
     Args:
-        source: A folder of class folders, a list of `(path or bytes, target)`, WebDataset tars, a torchvision or Hugging Face
-            dataset, any map-style dataset of encoded images; see `dctload.sources.open_source`.
+        source: A shard set (its folder, its URL, or what `dctload.shards.open` gives); a folder of class folders, a list of
+            `(path or bytes, target)`, WebDataset tars, a torchvision or Hugging Face dataset, any map-style dataset of encoded
+            images: see `dctload.sources.open_source`.
         batch_size: Samples a batch.
-        shuffle: A new order each epoch.
+        shuffle: A new order each epoch. Of a shard set behind a URL: shards in a new order, and samples within windows of
+            some of them; see `dctload.shards.open`.
         channels: Of the output, `"24s"`, ...; see `ChannelSelection`.
         transform: A `Compose`, or one step, or a list of them. None: of `cfg`; without one the loader yields
             `(DCTBatch, targets)`.
@@ -67,14 +74,15 @@ class DCTLoader:
         on_error: A file that cannot be decoded: `"raise"`; `"skip"`: the batch is shorter; `"replace"`: another sample comes in
             its place. `report()` lists them.
         fallback: `"transcode"`: images that are no 8-bit Huffman JPEG (PNG, WebP, CMYK, ...) are decoded to pixels by Pillow and
-            taken through the forward DCT; None: they are errors.
-        transfer: What is sent: `"auto"`: the frequencies that matter for the picture drawn; `"all"`; or a selection, whatever
-            the picture needs.
+            taken through the forward DCT; None: they are errors. For shards that is settled when they are made.
+        transfer: What is sent: `"auto"`: the frequencies that matter for the picture drawn, as far as a shard set holds them;
+            `"all"`; or a selection, whatever the picture needs.
         target_transform: A function of a target.
         fields: More elements of each yielded tuple: `"path"` (list of str), `"index"` (int64 `[B]`).
         backend: `"native"`.
-        truncated: `"error"`, or `"keep"`: what came of a cut file counts as the image.
-        limits: Bounds on what is accepted.
+        truncated: `"error"`, or `"keep"`: what came of a cut file counts as the image. Shards hold what counted when they were
+            made.
+        limits: Bounds on what is accepted of a file; likewise.
         cfg: A model's `cfg`, an object or a mapping: `channels` are taken where those are not given, and where no transform is
             given, the evaluation's is made of `input_size` and `normalization`: for 448 pixels `[Resize(512), CenterCrop(448),
             Normalize(normalization)]`.
@@ -93,7 +101,8 @@ class DCTLoader:
         device: As given.
 
     Raises:
-        ValueError: An argument is out of range or contradicts another, `cfg` lacks what is taken from it, or the source is empty.
+        ValueError: An argument is out of range or contradicts another, `cfg` lacks what is taken from it, the source is empty,
+            or a shard set does not hold the channels.
         TypeError: The source is of no known kind, or torch's argument has no meaning here.
         FileNotFoundError: The source does not exist.
 
@@ -171,7 +180,7 @@ class DCTLoader:
         if workers < 0:
             raise ValueError(f"num_workers is 0 or more, not {num_workers}")
 
-        self._source = open_source(source)
+        self._source = open_samples(source)
         self.classes = self._source.classes
         if rank is None and world_size is None and (sampler is not None or batch_sampler is not None):
             rank, world_size = 0, 1  # whoever gives a sampler has split it: Lightning and Accelerate do
@@ -186,17 +195,22 @@ class DCTLoader:
             world_size,
             sampler,
             batch_sampler,
+            *_shuffled_in(self._source),
         )
+        selection, kind = ChannelSelection.parse(channels), checked_output(output)
+        sent = transfer if transfer in ("auto", "all") else ChannelSelection.parse(transfer)
+        stored = stored_channels(self._source, selection, kind, sent)
         self._settings = Settings(
             None if transform is None and output == "dct" else Compose.of(transform),
-            ChannelSelection.parse(channels),
-            checked_output(output),
-            transfer if transfer in ("auto", "all") else ChannelSelection.parse(transfer),
+            selection,
+            kind,
+            sent,
             self._order.seed,
             on_error,
-            fallback,
+            fallback if stored is None else None,  # what could be made of pixels was so when the set was made
             truncated,
             limits,
+            stored,
         )
         self._fields, self._target_transform = tuple(fields), target_transform
         self._ahead = ahead if workers else 0
@@ -357,7 +371,6 @@ class _Iteration:
         plan = loader._next_plan()
         run = Run(
             plan,
-            loader._source,
             loader._host,
             loader._device_stage,
             loader._statistics,
@@ -411,6 +424,11 @@ def _one_of(what: str, value: Any, allowed: Sequence[Any]) -> None:
     if value not in allowed:
         words = ", ".join(repr(word) for word in allowed)
         raise ValueError(f"{what} is {'one of ' if len(allowed) > 1 else ''}{words}, not {value!r}")
+
+
+def _shuffled_in(source: Samples) -> tuple[NDArray[np.int32] | None, int]:
+    """What `EpochOrder` shuffles samples in: the shard of each, and how many shards at a time."""
+    return (source.shards, source.shuffle_window) if isinstance(source, ShardSet) else (None, 0)
 
 
 def _cores() -> int:

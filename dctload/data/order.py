@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,37 @@ Indices = NDArray[np.int64]
 
 _STATE_VERSION = 1
 _REPLACEMENT = 0x7265706C  # keeps the draws of replacements apart from those of the order
+_SHARDS = 0x73686172  # likewise, of the order of shards
 
 
-def permutation(length: int, seed: int, epoch: int) -> Indices:
-    """int64 `[length]`: 0..length-1 in an order drawn from (seed, epoch) alone.
+def permutation(length: int, seed: int, epoch: int, *purpose: int) -> Indices:
+    """int64 `[length]`: 0..length-1 in an order drawn from (seed, epoch) alone; for another purpose another one.
 
     It is the stable sort of raw Philox output, which NumPy keeps equal on every platform and from version to version (NEP
     19); `Generator.permutation` carries no such promise.
     """
-    bits = np.random.Philox(np.random.SeedSequence([seed % 2**64, epoch]))
+    bits = np.random.Philox(np.random.SeedSequence([seed % 2**64, epoch, *purpose]))
     return np.argsort(bits.random_raw(length), kind="stable").astype(np.int64, copy=False)
+
+
+def permutation_in_windows(shards: NDArray[np.int32], window: int, seed: int, epoch: int) -> Indices:
+    """Samples in an order drawn from (seed, epoch) alone that stays within a few shards at a time.
+
+    The shards come in an order of their own; each `window` of them are read together, their samples in random order. So each
+    shard is needed for one stretch of the epoch only.
+
+    Args:
+        shards: int `[length]`, the shard that each sample lies in.
+        window: Shards that are read together.
+        seed: Of the random numbers.
+        epoch: Likewise.
+    """
+    count = int(shards.max(initial=-1)) + 1
+    place = np.empty(count, np.int64)
+    place[permutation(count, seed, epoch, _SHARDS)] = np.arange(count)
+    first = permutation(len(shards), seed, epoch)
+    order: Indices = first[np.argsort(place[shards[first]] // window, kind="stable")]
+    return order
 
 
 def replacements(length: int, seed: int, epoch: int, index: int) -> Iterator[int]:
@@ -101,6 +122,8 @@ class EpochOrder:
             its order for an epoch for a resumed run to be exact.
         batch_sampler: Lists of indices: the batches themselves, dealt to the ranks one after the other; the first are
             repeated until every rank has as many.
+        shards: int32 `[length]`, the shard that each sample lies in; None where there are none.
+        window: Shards whose samples are shuffled together (`permutation_in_windows`); 0: all samples are.
 
     Raises:
         ValueError: Two of them contradict each other, or one is out of range.
@@ -116,6 +139,8 @@ class EpochOrder:
     world_size: int = 1
     sampler: Any = None
     batch_sampler: Any = None
+    shards: NDArray[np.int32] | None = field(default=None, repr=False, compare=False)
+    window: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (("length", 0), ("batch_size", 1), ("rank", 0), ("world_size", 1)):
@@ -177,7 +202,7 @@ class EpochOrder:
 
     def state_dict(self, epoch: int, position: int) -> dict[str, Any]:
         """Where a run stands, in plain values: what `position_of` takes."""
-        return {
+        state = {
             "version": _STATE_VERSION,
             "epoch": int(epoch),
             "position": int(position),
@@ -185,6 +210,9 @@ class EpochOrder:
             "shuffle": bool(self.shuffle),
             "length": int(self.length),
         }
+        if self._shuffles_in_windows:
+            state["window"] = int(self.window)
+        return state
 
     def position_of(self, state: object) -> tuple[int, int]:
         """(epoch, position) of a state; batch size and number of ranks may be others than those it was saved with.
@@ -193,7 +221,7 @@ class EpochOrder:
             ValueError: It is not of `state_dict`, or of a source or an order that differs.
         """
         wanted = self.state_dict(0, 0)
-        if not isinstance(state, Mapping) or not wanted.keys() <= state.keys():
+        if not isinstance(state, Mapping) or not wanted.keys() - {"window"} <= state.keys():
             raise ValueError(f"a state as state_dict gives it has {', '.join(wanted)}; this is {state!r}")
         if state["version"] != _STATE_VERSION:
             raise ValueError(f"the state is of version {state['version']!r}, this release reads version {_STATE_VERSION}")
@@ -201,21 +229,31 @@ class EpochOrder:
             ("length", "open the source that it was saved with"),
             ("shuffle", f"pass shuffle={state['shuffle']!r}"),
             ("seed", f"pass seed={state['seed']!r}"),
+            ("window", f"open the shards with shuffle_window={state.get('window', 0)!r}"),
         ):
-            if state[name] != wanted[name]:
+            saved, ours = state.get(name, 0), wanted.get(name, 0)
+            if saved != ours:
                 raise ValueError(
-                    f"the state was saved with {name} {state[name]!r}, this loader has {wanted[name]!r}, which would give other "
-                    f"samples or other draws; {remedy}"
+                    f"the state was saved with {name} {saved!r}, this loader has {ours!r}, which would give other samples or "
+                    f"other draws; {remedy}"
                 )
         epoch, position = _whole(state["epoch"], "epoch"), _whole(state["position"], "position")
         if epoch < 0 or position < 0:
             raise ValueError(f"epoch and position of a state are 0 or more, not {epoch} and {position}")
         return epoch, position
 
+    @property
+    def _shuffles_in_windows(self) -> bool:
+        return self.shuffle and self.window > 0 and self.shards is not None
+
     def _order(self, epoch: int) -> Indices:
         """The epoch's order over all ranks."""
+        if self.sampler is None and not self.shuffle:
+            return np.arange(self.length, dtype=np.int64)
         if self.sampler is None:
-            return permutation(self.length, self.seed, epoch) if self.shuffle else np.arange(self.length, dtype=np.int64)
+            if self.shards is not None and self._shuffles_in_windows:
+                return permutation_in_windows(self.shards, self.window, self.seed, epoch)
+            return permutation(self.length, self.seed, epoch)
         _tell_epoch(self.sampler, epoch)
         return self._checked(self.sampler, "sampler")
 

@@ -16,7 +16,6 @@ from dctload.data.statistics import LoaderStatistics
 
 if TYPE_CHECKING:
     from dctload.packed import OpenImages
-    from dctload.sources import Source
 
 
 class _Worker(threading.Thread):
@@ -40,14 +39,13 @@ class Run:
     def __init__(
         self,
         plan: EpochPlan,
-        source: Source,
         host: HostStage,
         device: DeviceStage,
         statistics: LoaderStatistics,
         target_transform: Callable[[Any], Any] | None,
         ahead: int,
     ) -> None:
-        self._plan, self._source, self._host, self._device = plan, source, host, device
+        self._plan, self._host, self._device = plan, host, device
         self._statistics, self._target_transform = statistics, target_transform
         self._next = 0
         self._threads: list[_Worker] = []
@@ -96,13 +94,13 @@ class Run:
         return self._host.prepare(indices, opened, self._plan.epoch, None if ring is None else ring.take)
 
     def _deliver(self, prepared: Prepared) -> Delivered:
-        values = [self._source.target(i) for i in prepared.indices.tolist()]
+        values = self._host.targets(prepared.indices)
         if self._target_transform is not None:
             values = [self._target_transform(value) for value in values]
         return self._device.deliver(prepared, collated_targets(values))
 
     def _read_all(self) -> None:
-        with _handing_on(self._opened):
+        with _handing_on(self._opened), self._host.ahead_of(self._plan):
             for indices in self._plan:
                 self._opened.put((indices, self._host.open(indices)))
 

@@ -6,6 +6,7 @@ Names, arguments and drawing rules are those of torchvision.transforms.v2.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,11 @@ class RandomCrop(Transform):
         pad_if_needed: Also pad pictures that are smaller than the crop; without it they are a ValueError.
         fill: What constant padding holds, 0..255: one number or RGB.
         padding_mode: `"constant"`, `"edge"`, `"reflect"` or `"symmetric"`.
+        multiple: The corner lies at multiples of so many pixels. With 8 a picture that is not resized is cut between its blocks,
+            so that no frequency is needed but those of the output: for shards that hold few of them (`dctload extract --resize`).
+
+    Raises:
+        ValueError: `multiple` is less than 1; a picture is smaller than the crop.
     """
 
     def __init__(
@@ -89,8 +95,13 @@ class RandomCrop(Transform):
         pad_if_needed: bool = False,
         fill: Fill = 0,
         padding_mode: str = "constant",
+        *,
+        multiple: int = 1,
     ) -> None:
         self.size = height_and_width(size, "size")
+        if operator.index(multiple) < 1:
+            raise ValueError(f"multiple is 1 or more, not {multiple}")
+        self.multiple = multiple
         self.pad = None if padding is None else Pad(padding, fill, padding_mode)
         self.pad_if_needed, self.fill, self.padding_mode = pad_if_needed, _rgb(fill), padding_mode
 
@@ -108,7 +119,8 @@ class RandomCrop(Transform):
                 f"RandomCrop of {height} x {width} from a picture of {view.height[i]} x {view.width[i]} pixels; resize first, or "
                 "pass pad_if_needed=True"
             )
-        corner = draws.integers(2, np.stack((view.height - height + 1, view.width - width + 1), axis=1))
+        places = np.stack((view.height - height, view.width - width), axis=1) // self.multiple + 1
+        corner = self.multiple * draws.integers(2, places)
         view.crop(corner[:, 0], corner[:, 1], height, width)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,12 +80,13 @@ class ChannelStatistics:
         spread: Float = np.sqrt(self._m2 / max(self.count, 1))
         return spread
 
-    def save(self, path: str | os.PathLike[str], how: str) -> None:
+    def save(self, path: str | os.PathLike[str], how: str, *, more: Mapping[str, Sequence[float] | Float] | None = None) -> None:
         """Writes a JSON file that `Normalize` reads.
 
         Args:
             path: Of the file.
             how: In words, what the numbers are of.
+            more: Other numbers `[192]` for readers of the file, by name; one that is not finite becomes null.
 
         Raises:
             ValueError: Nothing was added, or a channel never changes, so that nothing could be divided by its spread.
@@ -94,14 +95,16 @@ class ChannelStatistics:
         if not self.count or (std <= 0).any():
             dead = "no image was added" if not self.count else f"channel {int(np.argmin(std))} is the same in every block"
             raise ValueError(f"no statistics to save: {dead}; take more images, or images in colour")
+        own = {"mean": self._mean, "std": std}
+        others = {name: np.asarray(values, np.float64) for name, values in (more or {}).items()}
         data = {
             "how": how,
             "files": self.images,
             "blocks_per_component": self.count,
             "order": "row-major: 8 * v + u, v vertical and u horizontal frequency",
             **{
-                name: {part: values[64 * k : 64 * k + 64].tolist() for k, part in enumerate(_PARTS)}
-                for name, values in (("mean", self._mean), ("std", std))
+                name: {part: _plain(values[64 * k : 64 * k + 64]) for k, part in enumerate(_PARTS)}
+                for name, values in (own | others).items()
             },
         }
         Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -118,6 +121,11 @@ class ChannelStatistics:
 
     def __repr__(self) -> str:
         return f"ChannelStatistics({self.images} images, {self.count} blocks a channel)"
+
+
+def _plain(values: Float) -> list[float | None]:
+    """For JSON, which knows no infinity and no NaN."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
 def measure(

@@ -210,6 +210,16 @@ def test_random_crop_places_are_even():
     assert ((tops - 1000) ** 2 / 1000).sum() < 22.5  # chi square, 6 degrees of freedom, one in a thousand
 
 
+def test_random_crop_of_a_multiple_lies_between_blocks() -> None:
+    """Every such place comes, the last one too, and no other."""
+    plan = T.Compose([T.RandomCrop(24, multiple=8)]).plan_batch(headers(47, 39, 2000), seed=1)
+    top, left = plan.geometry.box[:, 0, 0], plan.geometry.box[:, 1, 0]
+    assert set(top.tolist()) == {0, 8, 16}
+    assert set(left.tolist()) == {0, 8}
+    with pytest.raises(ValueError, match="multiple is 1 or more"):
+        T.RandomCrop(24, multiple=0)
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("height,width", [(32, 40), (29, 35)])
 def test_random_crop_with_padding_equals_numpys_padding(mode, height, width):

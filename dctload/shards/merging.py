@@ -1,0 +1,98 @@
+"""One set of the shards that several jobs made: `merge`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from dctload.shards.finishing import Summary, finalise, plan_of_whole, summary_of_whole
+from dctload.shards.layout import MANIFEST, Manifest, put_in_place, shard_name
+from dctload.shards.plan import Plan, check_same, read_plan, settle, temporary_name
+from dctload.shards.writer import is_whole, require_pyarrow, write_error
+
+
+def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] = (), *, workers: int = 1) -> Summary:
+    """Makes a set whole after `extract(..., part="i/n")` has made all its parts.
+
+    Args:
+        dst: Folder of the set. Where all jobs wrote to it, nothing else is needed.
+        parts: Folders of other jobs' parts, made with the same arguments. Their shards are linked into `dst`, or copied where
+            it lies on another disk; the folders stay as they are.
+        workers: Threads that read the shards for the index and the checksums.
+
+    Returns:
+        What the whole set holds.
+
+    Raises:
+        FileNotFoundError: A folder is absent.
+        ValueError: A folder holds no part of a set, or of another set, or shards are missing: the message says which.
+        OSError: `dst` cannot be written to.
+
+    Example:
+        >>> merge("train.dct").images  # doctest: +SKIP
+        1281167
+        >>> merge("train.dct", ["job1.dct", "job2.dct", "job3.dct"])  # doctest: +SKIP
+    """
+    began = time.perf_counter()
+    require_pyarrow()
+    folder, others = Path(dst), [Path(part) for part in parts]
+    plans = [_plan_of(other) for other in others]
+    if not others and not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist; give the folder that extract wrote to")
+    manifest = folder / MANIFEST
+    if manifest.exists():
+        whole = Manifest.from_json(manifest.read_text(encoding="utf-8"), str(manifest))
+        for other, plan in zip(others, plans, strict=True):
+            check_same(plan, plan_of_whole(whole), str(other), exactly=True)
+        return summary_of_whole(folder, whole)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = settle(folder, plans[0]) if plans else _plan_of(folder)
+    except OSError as error:
+        raise write_error(error, folder) from error
+    for other, theirs in zip(others, plans, strict=True):
+        check_same(theirs, plan, str(other), exactly=True)
+    for other in others:
+        _take_over(other, folder, plan)
+    return replace(finalise(folder, plan, workers), seconds=time.perf_counter() - began)
+
+
+def _plan_of(folder: Path) -> Plan:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist; give the folder that extract wrote to")
+    plan = read_plan(folder)
+    if plan is not None:
+        return plan
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        raise ValueError(f"{folder} holds no part of a shard set")
+    return plan_of_whole(Manifest.from_json(manifest.read_text(encoding="utf-8"), str(manifest)))
+
+
+def _take_over(part: Path, folder: Path, plan: Plan) -> None:
+    """Gives the folder the shards of a part that it lacks."""
+    for number in range(plan.shards):
+        theirs, ours = part / shard_name(number), folder / shard_name(number)
+        if ours.exists() or not theirs.exists():
+            continue
+        if not is_whole(theirs, len(plan.samples_of(number))):
+            raise ValueError(f"{theirs} is damaged; make this part again")
+        try:
+            os.link(theirs, ours)
+        except OSError:  # another disk, or a file system without links
+            _copy(theirs, ours)
+
+
+def _copy(theirs: Path, ours: Path) -> None:
+    temporary = temporary_name(ours)
+    try:
+        shutil.copyfile(theirs, temporary)
+        put_in_place(temporary, ours)
+    except OSError as error:
+        raise write_error(error, ours, 0, theirs.stat().st_size) from error
+    finally:
+        temporary.unlink(missing_ok=True)

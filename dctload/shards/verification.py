@@ -1,0 +1,264 @@
+"""Whether a shard set is what it was when it was made: `verify`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dctload import _core
+from dctload.shards.finishing import extents, plan_of_whole
+from dctload.shards.layout import INDEX, MANIFEST, Manifest, ShardFile, index_schema, shard_schema
+from dctload.shards.plan import Plan
+from dctload.shards.reader import manifest_bytes, store_at
+from dctload.shards.recording import Recorder
+from dctload.shards.writer import require_pyarrow
+from dctload.sources import open_source
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from dctload.shards.store import Bytes, Store
+
+    # Called with images done and images in all; with `against` each counts twice.
+    Progress: TypeAlias = Callable[[int, int], object]
+
+_COMPARED = ("record", "key", "target", "label", "status")
+_SAME = ("key", "target", "label", "width", "height", "orientation", "status", "crc32c")  # in a shard and in the index
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verify` found.
+
+    Attributes:
+        images: Images of the set by its manifest.
+        damaged: (key, reason) of images that are not what they were.
+        problems: What is wrong with files, in words.
+        notes: What could not be looked at.
+    """
+
+    images: int
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.damaged and not self.problems
+
+
+def verify(dst: str | os.PathLike[str], against: Any = None, progress: Progress | None = None, *, workers: int = 0) -> Report:
+    """Checks every byte of a shard set.
+
+    The manifest has a checksum of itself, of the index and of every shard; the index has one of every record, and records are
+    walked tile by tile: a flipped bit anywhere is found, and the images that it hit are named.
+
+    Args:
+        dst: Its folder or URL.
+        against: The source that it was made from: its images are extracted again and compared to the byte.
+        progress: Called from the caller's thread as `progress(images done, images in all)`.
+        workers: Threads; 0: one a core.
+
+    Raises:
+        FileNotFoundError: There is nothing at that place.
+        ValueError: What is there is no shard set, or was not finished.
+
+    Example:
+        >>> report = verify("train.dct", against="imagenet/train")  # doctest: +SKIP
+        >>> report.ok, report.damaged  # doctest: +SKIP
+        (False, [('cat/12.jpg', 'its checksum is wrong')])
+    """
+    require_pyarrow()
+    if workers < 0:
+        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
+    threads = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    store = store_at(dst)
+    data = manifest_bytes(store)
+    try:
+        manifest = Manifest.from_json(data.decode("utf-8", "replace"), f"{store.where}/{MANIFEST}")
+    except ValueError as error:
+        return Report(0, problems=[str(error)])
+    report = Report(manifest.images)
+    if manifest.to_json().encode() != data:
+        report.problems.append(f"{MANIFEST} says what it said, in other words: it was written anew by another program")
+    source = None if against is None else open_source(against)
+    total = manifest.images + manifest.failed
+    told = _Told(progress, total * (1 if source is None else 2))
+    index = _index(store, manifest, report)
+    good: list[int] = []
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = [(store, file, _rows(index, number)) for number, file in enumerate(manifest.shards)]
+        for number, found in enumerate(pool.map(lambda job: _shard(*job), jobs)):
+            report.damaged.extend(found.damaged)
+            report.problems.extend(found.problems)
+            if found.is_right:
+                good.append(number)
+            told.add(manifest.shards[number].images + manifest.shards[number].failed)
+    if source is not None:
+        _compare(store, manifest, source, good, threads, report, told)
+    return report
+
+
+class _Told:
+    """Counts images for the user's function."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.count, self._progress, self._total = 0, progress, total
+
+    def add(self, images: int) -> None:
+        self.count += images
+        if self._progress is not None:
+            self._progress(self.count, self._total)
+
+
+@dataclass(eq=False)
+class _Found:
+    """What is wrong with one shard."""
+
+    is_right: bool = False  # its bytes are what the manifest says
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _index(store: Store, manifest: Manifest, report: Report) -> Any:
+    """The index as a table, or None where it is damaged."""
+    pa = require_pyarrow()
+    try:
+        data = store.whole(INDEX, manifest.index_crc32c)
+    except OSError as error:
+        report.problems.append(f"{INDEX} cannot be read: {error}")
+        return None
+    if _core.crc32c(data) != manifest.index_crc32c:
+        report.problems.append(f"{INDEX} is damaged: its checksum is wrong")
+        return None
+    table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
+    if not table.schema.equals(index_schema()) or len(table) != manifest.images:
+        report.problems.append(f"{INDEX} has {len(table)} rows or other columns; {MANIFEST} counts {manifest.images} images")
+        return None
+    return table
+
+
+def _rows(index: Any, number: int) -> Any:
+    """The index's rows of one shard: they lie together."""
+    if index is None:
+        return None
+    shards = index["shard"].to_numpy()
+    first, end = np.searchsorted(shards, [number, number + 1])
+    return index.slice(int(first), int(end - first))
+
+
+def _shard(store: Store, file: ShardFile, index: Any) -> _Found:
+    found = _Found()
+    try:
+        data = store.whole(file.name, file.crc32c)
+    except OSError as error:
+        found.problems.append(f"{file.name} cannot be read: {error}")
+        return found
+    if data.nbytes != file.nbytes:
+        found.problems.append(f"{file.name} has {data.nbytes} bytes; {MANIFEST} says {file.nbytes}")
+    elif _core.crc32c(data) != file.crc32c:
+        found.problems.append(f"{file.name} is damaged: its checksum is wrong")
+    else:
+        found.is_right = True
+    if found.is_right:  # what is damaged is not handed to Arrow, which trusts what it reads
+        _check_rows(file, data, index, found)
+    if index is not None:
+        places = zip(*(index[name].to_numpy().tolist() for name in ("offset", "nbytes", "crc32c")), strict=True)
+        for row, (offset, nbytes, crc) in enumerate(places):
+            reason = _fault(data[offset : offset + nbytes], nbytes, crc)
+            if reason is not None:
+                found.damaged.append((index["key"][row].as_py(), reason))
+    return found
+
+
+def _fault(record: Bytes, nbytes: int, crc: int) -> str | None:
+    """What is wrong with a record, or None."""
+    if record.nbytes != nbytes:
+        return "its shard breaks off before its end"
+    if _core.crc32c(record) != crc:
+        return "its checksum is wrong"
+    fault = _core.check_record(record, deep=True)
+    return None if fault is None else f"byte {fault[1]} of its record: wrong {fault[0]}"
+
+
+def _check_rows(file: ShardFile, data: Bytes, index: Any, found: _Found) -> None:
+    """Holds a shard's own columns against the index."""
+    pa = require_pyarrow()
+    table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
+    if not table.schema.equals(shard_schema()) or len(table) != file.images + file.failed:
+        found.problems.append(
+            f"{file.name} has {len(table)} rows or other columns; {MANIFEST} counts {file.images + file.failed}"
+        )
+        return
+    if index is None:
+        return
+    rows = table.filter(table["record"].is_valid())
+    if len(rows) != len(index):
+        found.problems.append(f"{file.name} holds {len(rows)} records; {INDEX} has {len(index)} of it")
+        return
+    lying = [name for name in _SAME if not rows[name].cast(index[name].type).equals(index[name])]
+    sizes, offsets = extents(table, data)
+    lying += [
+        name for name, values in (("offset", offsets), ("nbytes", sizes)) if not np.array_equal(index[name].to_numpy(), values)
+    ]
+    if lying:
+        found.problems.append(f"{INDEX} and {file.name} differ in {', '.join(lying)}")
+
+
+# ---------------------------------------------------------------------------------------------------- against the source
+
+
+def _compare(store: Store, manifest: Manifest, source: Any, shards: list[int], threads: int, report: Report, told: _Told) -> None:
+    """Extracts the samples of these shards again."""
+    if manifest.quantization != "source":
+        report.notes.append(
+            f"the coefficients were changed when they were stored ({manifest.quantization}), so they were not compared with the "
+            "source"
+        )
+        return
+    plan = plan_of_whole(manifest)
+    if plan.samples != len(source):
+        report.problems.append(f"the set was made of {plan.samples} samples; the source that was given has {len(source)}")
+        return
+    recorder = Recorder(source, plan, threads)
+    for number in shards:
+        table = _table(store, manifest.shards[number])
+        for first, batch in _extracted(recorder, plan, number):
+            stored = table.slice(first, len(batch)).combine_chunks().to_batches()[0]
+            if not all(batch[name].equals(stored[name]) for name in _COMPARED):
+                report.damaged.extend(_differences(stored, batch))
+            told.add(len(batch))
+
+
+def _extracted(recorder: Recorder, plan: Plan, number: int) -> Iterator[tuple[int, Any]]:
+    """A shard's rows made again, some at a time, and the place of the first."""
+    first = 0
+    for rows in recorder.rows(plan.samples_of(number)):
+        yield first, rows.batch
+        first += len(rows.batch)
+
+
+def _differences(stored: Any, made: Any) -> Iterator[tuple[str, str]]:
+    for row in range(len(stored)):
+        key, new = (batch["key"][row].as_py() for batch in (stored, made))
+        if key != new:
+            yield key, f"in its place the source has {new}"
+            continue
+        status, now = (batch["status"][row].as_py() for batch in (stored, made))
+        if status != now:
+            yield key, f"it was {status} when it was stored; its source gives {now}"
+        elif any(not stored[name][row].equals(made[name][row]) for name in ("target", "label")):
+            yield key, "its target is another in the source"
+        elif not stored["record"][row].equals(made["record"][row]):
+            yield key, "its source gives other bytes"
+
+
+def _table(store: Store, file: ShardFile) -> Any:
+    pa = require_pyarrow()
+    return pa.ipc.open_file(pa.py_buffer(store.whole(file.name, file.crc32c))).read_all()

@@ -1,0 +1,163 @@
+"""One shard file: written under a name of its own, seen under its final one when all of it is on the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dctload.shards.layout import put_in_place, shard_name, shard_schema
+from dctload.shards.plan import temporary_name
+
+if TYPE_CHECKING:
+    from dctload.errors import JPEGError
+    from dctload.shards.plan import Plan
+    from dctload.shards.recording import Recorder, Rows
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Stopped(Exception):
+    """The run is over before this shard is whole."""
+
+
+def write_shard(
+    folder: Path,
+    plan: Plan,
+    number: int,
+    recorder: Recorder,
+    *,
+    on_error: str = "raise",
+    is_stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[Rows], object] = lambda rows: None,
+) -> None:
+    """Makes one shard of a set.
+
+    Args:
+        folder: Of the set.
+        plan: Of the set.
+        number: Of the shard.
+        recorder: Makes the rows.
+        on_error: `"raise"`: the first sample without a record raises; `"skip"`: it becomes a row without one.
+        is_stopped: Asked between batches; True ends the work.
+        progress: Called with each batch that was written.
+
+    Raises:
+        JPEGError: A sample failed, and errors are raised.
+        OSError: The file cannot be written; the message says how much is missing. Nothing of it is left.
+        Stopped: `is_stopped` said so.
+    """
+    samples = plan.samples_of(number)
+    file = _File(folder / shard_name(number), len(samples), plan.shard_size)
+    try:
+        for rows in recorder.rows(samples):
+            if is_stopped():
+                raise Stopped
+            if rows.error is not None and on_error == "raise":
+                raise _stopping(rows.error)
+            file.write(rows)
+            progress(rows)
+        file.finish()
+    finally:
+        file.abandon()
+
+
+class _File:
+    """A shard on its way to the disk. Only its own errors are told as such: a source may raise OSError too."""
+
+    def __init__(self, path: Path, rows: int, nbytes: int) -> None:
+        self._path, self._rows, self._expected = path, rows, nbytes
+        self._temporary = temporary_name(path)
+        self._written = self._done = 0
+        self._sink: Any = None
+        self._writer: Any = None
+        pa = require_pyarrow()
+        with self._told():
+            self._sink = pa.OSFile(str(self._temporary), "wb")
+            self._writer = pa.ipc.new_file(self._sink, shard_schema())
+
+    def write(self, rows: Rows) -> None:
+        """Appends rows as one record batch."""
+        with self._told():
+            self._writer.write_batch(rows.batch)
+        self._written += rows.nbytes
+        self._done += len(rows.batch)
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        with self._told():
+            self._writer.close()
+            self._sink.close()
+            put_in_place(self._temporary, self._path)
+
+    def abandon(self) -> None:
+        """Leaves nothing behind of a file that was not finished."""
+        with suppress(OSError):  # what could not be written once cannot be written at closing either
+            self._sink.close()
+        self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._sink is None:
+                self._temporary.unlink(missing_ok=True)
+            needed = self._written * (self._rows - self._done) // self._done if self._done else self._expected
+            raise write_error(error, self._path, self._written, needed) from error
+
+
+def _stopping(error: JPEGError) -> JPEGError:
+    error.args = (f'{error}, or pass on_error="skip" to go on without such images',)
+    return error
+
+
+def write_error(error: OSError, path: Path, written: int = 0, needed: int | None = None) -> OSError:
+    """What to raise where a file of a set could not be written: one line with the file, what is missing and what to do."""
+    code = error.errno
+    reason = os.strerror(code) if code else str(error).split("\n")[0]
+    if code in _FULL:
+        free = shutil.disk_usage(path.parent).free
+        to_go = "" if needed is None else f"about {_mib(needed)} to go, "
+        reason += f": {_mib(written)} written, {to_go}{_mib(free)} free"
+        reason += "; make room and go on with resume=True, or extract to another disk"
+    else:
+        reason += f": {_mib(written)} written; see to the disk, then go on with resume=True"
+    told = type(error)(f"{path}: {reason}")  # one argument: two or more would be shown as "[Errno ...]"
+    told.errno = code
+    return told
+
+
+def is_whole(path: Path, rows: int) -> bool:
+    """Whether a file is a shard of so many rows: its footer and columns are looked at, its records are not."""
+    pa = require_pyarrow()
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+            if not reader.schema.equals(shard_schema()):
+                return False
+            found: int = sum(reader.get_batch(i).num_rows for i in range(reader.num_record_batches))
+            return found == rows
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def require_pyarrow() -> Any:
+    """The pyarrow package.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.ipc
+    except ImportError as error:
+        raise ImportError("shards need pyarrow: pip install 'dctload[shards]'") from error
+    return pa
+
+
+def _mib(nbytes: int) -> str:
+    return f"{nbytes / (1 << 20):,.1f} MiB"
