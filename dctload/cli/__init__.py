@@ -1,0 +1,34 @@
+"""The command `dctload`: one file a verb, each a thin front to a public Python function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Words after `dctload`; None: those that this process was started with.
+
+    Returns:
+        The exit status: 0 done, 1 some samples failed, 2 wrong use, or the work could not be done; 130 after Ctrl-C.
+
+    Example:
+        >>> main(["channels", "6s", "--text"])
+        y:0,1,8,9;cb:0;cr:0
+        0
+    """
+    try:
+        import rich
+        import typer  # noqa: F401 - that it is there
+    except ImportError:
+        sys.stderr.write("dctload: the command needs typer and rich: pip install 'dctload[cli]'\n")
+        return 2
+    del rich
+    from dctload.cli.app import run
+
+    return run(arguments)

@@ -1,0 +1,157 @@
+"""The command's front: help, errors in a line, exit statuses, what goes to stdout and what to stderr, completion, speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("typer")
+
+from dctload.cli import main
+from dctload.cli.app import in_options
+
+VERBS = ("extract", "inspect", "verify", "stats", "channels", "export", "merge", "bench")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    words = capsys.readouterr().out
+    assert "Examples" in words and words.count(f"dctload {verb}") >= 2
+
+
+def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    words = capsys.readouterr().out
+    assert all(verb in words for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["nonsense"], "No such command 'nonsense'; see dctload --help"),
+        (["extract"], "Missing argument 'SRC'; see dctload extract --help"),
+        (["extract", "a", "b", "--workrs", "2"], "--workers"),
+        (["extract", "a", "b", "--on-error", "ignore"], "'ignore' is not one of"),
+        (["extract", "absent", "b"], "the folder absent does not exist"),
+        (["verify", "absent.dct"], "absent.dct"),
+        (["inspect", "absent.jpg"], "absent.jpg does not exist; give a JPEG file, or the folder of a shard set"),
+        (["stats", "absent"], "the folder absent does not exist"),
+        (["channels", "24q"], "did you mean 24"),
+        (["channels", "--keep", "3"], "--from-scores and --keep go together"),
+        (["channels", "24s", "--from-scores", "a", "--keep", "3"], "not both"),
+        (["merge", "absent.dct"], "absent.dct does not exist"),
+        (["bench", "nothing"], "'nothing'"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if words[0] in ("extract", "verify", "merge"):
+        pytest.importorskip("pyarrow")
+    if words[0] == "bench" and not (Path(__file__).resolve().parents[2] / "benchmarks").is_dir():
+        pytest.skip("the benchmarks are part of a clone")
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and err.startswith("dctload: ") and said in err
+
+
+def test_a_package_that_is_missing_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    assert main(["channels"]) == 2
+    assert capsys.readouterr().err == "dctload: the command needs typer and rich: pip install 'dctload[cli]'\n"
+
+
+def test_without_pyarrow_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "src" / "a").mkdir(parents=True)
+    assert main(["extract", str(tmp_path / "src"), str(tmp_path / "x.dct")]) == 2
+    assert capsys.readouterr().err == "dctload: shards need pyarrow: pip install 'dctload[shards]'\n"
+
+
+@pytest.mark.parametrize(
+    "python, words",
+    [
+        ("pass resume=True to go on", "pass --resume to go on"),
+        ('or pass on_error="skip" to go on', "or pass --on-error skip to go on"),
+        ('pass on_error="mark"', "pass --on-error skip"),
+        ("extract them first, with part=", "extract them first, with --shard"),
+        ('read with fallback="transcode"', "read with --fallback transcode"),
+        ("x = 3 of 5, size=7", "x = 3 of 5, size=7"),
+    ],
+)
+def test_arguments_of_python_are_told_as_options(python: str, words: str) -> None:
+    assert in_options(python) == words
+
+
+def test_ctrl_c_ends_with_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dctload.inspection.inspect", interrupted)
+    assert main(["inspect", "a.jpg"]) == 130
+    assert "dctload: stopped" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dctload.inspection.inspect", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["inspect", "a.jpg"])
+
+
+@pytest.mark.no_sanitizer
+def test_help_comes_at_once_and_without_torch() -> None:
+    words = "import sys; from dctload.cli import main; main(['extract', '--help']); sys.exit('torch' in sys.modules)"
+    took = []
+    for _ in range(3):  # the machine may be busy; the best of three is what the command costs
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", words], check=True, stdout=subprocess.DEVNULL)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 1.5, took
+
+
+@pytest.mark.no_sanitizer
+def test_the_shell_is_offered_presets() -> None:
+    """As the function that --show-completion prints asks for them."""
+    offered = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'dctload'; from dctload.cli import main; main()"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "_DCTLOAD_COMPLETE": "complete_bash", "COMP_WORDS": "dctload channels 64", "COMP_CWORD": "2"},
+        check=False,
+    )
+    assert {"64s", "64t"} <= set(offered.stdout.split()), offered
+
+
+@pytest.mark.no_sanitizer
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
+    words = f"{sys.executable} -m dctload.cli channels --json | head -c 20"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("dctload ")
+
+
+def test_json_is_all_that_stdout_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["channels", "24s", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["count"] == 24 and not err
