@@ -46,7 +46,7 @@ def test_a_median_that_is_not_there_is_null_in_json() -> None:
     assert json.loads(json.dumps(row.as_json(), allow_nan=False))["median"] is None
 
 
-@pytest.mark.parametrize("name", ["bandwidth", "decode", "loader", "transforms"])
+@pytest.mark.parametrize("name", ["bandwidth", "containers", "decode", "loader", "shards", "transforms"])
 def test_a_shortened_run_is_not_kept(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
     assert module._options(["--quick"]).quick and module._options(["--save"]).save

@@ -96,7 +96,7 @@ def report(summary: Summary, dst: str, *, as_json: bool) -> int:
         output().print(f"{dst}: {_in_words(summary)}", markup=False, soft_wrap=True)
     for words in summary.notes:
         note(words)
-    where = "each has a row in the shards, with its error"
+    where = "manifest.json lists all" if summary.is_complete else "each has a row in the shards, with its error"
     list_failed([message for _, _, message in summary.failed], "sample failed", where)
     if summary.failed and not summary.images:
         complain("no sample could be decoded")

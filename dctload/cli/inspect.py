@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dctload.inspection import ImageFacts, SetFacts
 
+_LISTED = 10  # failed samples of a set that are written out
 _EPILOG = """[bold]Examples[/]
 
 dctload inspect photo.jpg
@@ -108,6 +109,11 @@ def _print_set(facts: SetFacts) -> None:
         ("height", f"{facts.heights[0]:,} to {facts.heights[2]:,}, median {facts.heights[1]:,.0f}"),
         ("kinds", ", ".join(f"{count} {kind}" for kind, count in facts.kinds.items()) + f" (of {facts.looked_at} looked at)"),
     ]
+    if manifest.failures:
+        words = [f"{' '.join(failure.message.split())} ({failure.code})" for failure in manifest.failures[:_LISTED]]
+        if len(manifest.failures) > _LISTED:
+            words.append(f"and {len(manifest.failures) - _LISTED:,} more; --json lists all")
+        rows.append(("failed", "\n".join(words)))
     console.print(_facts_table(rows))
     for name, values in zip(("Y", "Cb", "Cr"), facts.nbytes.tolist(), strict=True):
         console.print()

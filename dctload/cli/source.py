@@ -14,9 +14,10 @@ def source_of(text: str) -> Any:
     """What `dctload.sources.open_source` takes for the word SRC.
 
     Args:
-        text: A folder of class folders, WebDataset tars (path, pattern, URL), or a list: a file .txt, .tsv or .csv with a path
-            and a target a line, by a tab (.txt, .tsv) or a comma (.csv) between them. A target that is no whole number is the
-            name of a class, and classes are numbered in the order of their names. Paths are relative to the list's folder.
+        text: A folder of class folders or of images alone, WebDataset tars (path, pattern, URL), or a list: a file .txt, .tsv
+            or .csv with a path and a target a line, by a tab (.txt, .tsv) or a comma (.csv) between them. A target that is no
+            whole number is the name of a class, and classes are numbered in the order of their names. Paths are relative to the
+            list's folder.
 
     Raises:
         FileNotFoundError: The list is absent.

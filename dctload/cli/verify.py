@@ -33,13 +33,18 @@ def verify(
         report = shards.verify(dst, None if against is None else source_of(against), progress=show, workers=workers)
     if as_json:
         damaged = [{"key": key, "reason": reason} for key, reason in report.damaged]
-        print_json({"set": dst, "ok": report.ok, **asdict(report), "damaged": damaged})
+        failed = [{"key": key, "code": code, "message": message} for key, code, message in report.failed]
+        print_json({"set": dst, "ok": report.ok, **asdict(report), "damaged": damaged, "failed": failed})
     else:
         if report.ok:
-            words = "all right" + (f", equal to what {against} gives" if against is not None else "")
+            is_equal = against is not None and not report.notes
+            words = "all right" + (f", equal to what {against} gives" if is_equal else "")
         else:
             words = f"{len(report.damaged):,} damaged, {counted(len(report.problems), 'problem')} with files"
-        output().print(f"{dst}: {counted(report.images, 'image')}, {words}", markup=False, soft_wrap=True)
+        count = counted(report.images, "image")
+        if report.failed:
+            count += f" ({counted(len(report.failed), 'sample')} failed when it was made)"
+        output().print(f"{dst}: {count}, {words}", markup=False, soft_wrap=True)
     for words in report.notes:
         note(words)
     list_failed(report.problems, "problem with files", "--json lists all")

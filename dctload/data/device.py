@@ -139,13 +139,18 @@ class DeviceStage:
 
 
 def collated_targets(values: Sequence[Any] | NDArray[np.int64]) -> Any:
-    """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest."""
+    """Targets of a batch: int64 of whole numbers, float32 of others, what torch's default_collate makes of the rest.
+
+    Where there are none (each is None), a list of None.
+    """
     if isinstance(values, np.ndarray):
         return torch.from_numpy(values)
     if all(isinstance(v, (int, np.integer)) for v in values):
         return torch.from_numpy(np.array(values, np.int64))
     if all(isinstance(v, (int, float, np.integer, np.floating)) for v in values):
         return torch.from_numpy(np.array(values, np.float32))
+    if all(v is None for v in values):
+        return list(values)
     from torch.utils.data import default_collate
 
     return default_collate(list(values))

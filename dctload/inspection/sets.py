@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class SetFacts:
             "name": self.name,
             "images": manifest.images,
             "failed": manifest.failed,
+            "failures": [asdict(failure) for failure in manifest.failures],
             "channels": manifest.channels,
             "preset": self.selection.name,
             "quantization": manifest.quantization,

@@ -150,7 +150,7 @@ def _reader(src: Any, workers: int) -> _Reader:
             held = src.channels.name or str(src.channels)
             raise ValueError(f"statistics need all 192 channels, this shard set holds {held}; measure the files it was made from")
         return _Reader(len(src), src.read, lambda i: src.keys[i])
-    source = open_source(src)
+    source = open_source(src, unlabelled=True)
     if not len(source):
         raise ValueError(f"{source!r} holds no samples")
     extractor = Extractor(workers)

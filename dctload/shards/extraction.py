@@ -71,8 +71,8 @@ def extract(
     coefficients to the neighbouring step. A file appears under its name only when it is whole.
 
     Args:
-        src: Whatever `dctload.sources.open_source` takes: a folder of class folders, a list of `(path or bytes, target)`
-            pairs, WebDataset tars, a dataset, or a `Source`.
+        src: Whatever `dctload.sources.open_source` takes: a folder of class folders (or of images alone, targets None), a
+            list of `(path or bytes, target)` pairs, WebDataset tars, a dataset, or a `Source`.
         dst: Folder of the set, on a local or shared file system; made where it is absent.
         channels: Kept frequencies. `"all"` is lossless; what is left out here no training step can bring back.
         workers: Threads in all; 0: one a core. With `engine="ray"`: tasks at a time; 0: as many as the cluster has cores.
@@ -117,7 +117,7 @@ def extract(
     run = _engine(engine)
     folder = Path(dst)
     _check_folder(folder, resume or part is not None)
-    source = open_source(src)
+    source = open_source(src, unlabelled=True)
     wanted = _wanted(src, source, ChannelSelection.parse(channels), parse_size(shard_size), fallback, truncated, limits)
     wanted = replace(wanted, quantization=str(Quantization.asked(resize, step, requantize)))
     done = _already_whole(folder, wanted)
@@ -247,4 +247,4 @@ def _already_whole(folder: Path, wanted: Plan) -> Summary | None:
     manifest = Manifest.from_json(text, str(path))
     check_same(plan_of_whole(manifest), wanted, str(folder))
     tidy(folder)  # the run before may have been killed in between
-    return summary_of_whole(folder, manifest)
+    return summary_of_whole(manifest)

@@ -103,7 +103,7 @@ class Failure:
     Attributes:
         key: Its name.
         code: Of the error (docs/errors.md).
-        message: What went wrong, after the key.
+        message: What went wrong; begins with the key.
     """
 
     key: str

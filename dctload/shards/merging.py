@@ -48,7 +48,7 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
         whole = Manifest.from_json(manifest.read_text(encoding="utf-8"), str(manifest))
         for other, plan in zip(others, plans, strict=True):
             check_same(plan, plan_of_whole(whole), str(other), exactly=True)
-        return summary_of_whole(folder, whole)
+        return summary_of_whole(whole)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         plan = settle(folder, plans[0]) if plans else _plan_of(folder)

@@ -70,4 +70,4 @@ def _make(given: Any, plan: Plan, folder: str, number: int, on_error: str, worki
     """The task: one shard, by one thread, in a process of its own."""
     with suppress(OSError):  # relative paths are the driver's; a node without that folder can do with absolute ones
         os.chdir(working_folder)
-    return make_shard(open_source(given), Path(folder), plan, number, threads=1, on_error=on_error)
+    return make_shard(open_source(given, unlabelled=True), Path(folder), plan, number, threads=1, on_error=on_error)

@@ -28,7 +28,7 @@ _EXPECTED = (
 )
 
 
-def open_source(source: Any, *, cache_dir: str | os.PathLike[str] | None = None) -> Source:
+def open_source(source: Any, *, cache_dir: str | os.PathLike[str] | None = None, unlabelled: bool = False) -> Source:
     """The source that something stands for.
 
     Args:
@@ -36,6 +36,7 @@ def open_source(source: Any, *, cache_dir: str | os.PathLike[str] | None = None)
             (`"train-{000..146}.tar"`, `"*.tar"`), a URL, or a list of these; a torchvision `ImageFolder`, a Hugging Face
             `Dataset`, or any map-style dataset of encoded images; a torch `Subset` of one of them; or a `Source`.
         cache_dir: Where indexes of remote tars are kept; see `TarSource`.
+        unlabelled: Take also a folder that holds images and no class folders; its targets are None.
 
     Raises:
         FileNotFoundError: A folder or a tar is absent, or a class folder is empty.
@@ -48,7 +49,7 @@ def open_source(source: Any, *, cache_dir: str | os.PathLike[str] | None = None)
         (2, 1, 'a.jpg')
     """
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(os.fspath(source), cache_dir)
+        return _open_path(os.fspath(source), cache_dir, unlabelled)
     if isinstance(source, (list, tuple)):
         return _open_list(source, cache_dir)
     if isinstance(source, Source):
@@ -67,14 +68,14 @@ def open_source(source: Any, *, cache_dir: str | os.PathLike[str] | None = None)
     raise TypeError(f"a source of type {type(source).__name__} is not known{hint}; {_EXPECTED}")
 
 
-def _open_path(path: str, cache_dir: str | os.PathLike[str] | None) -> Source:
+def _open_path(path: str, cache_dir: str | os.PathLike[str] | None, unlabelled: bool) -> Source:
     if is_tar(path) and not Path(path).is_dir():
         return TarSource(path, cache_dir=cache_dir)
     if is_url(path):
         raise ValueError(f"{path} does not end in .tar; of URLs, WebDataset tar files can be read: {_EXPECTED}")
     if Path(path).is_file():
         raise ValueError(f"{path} is a file; {_EXPECTED}; for one image write [({path!r}, 0)]")
-    return FolderSource(path)
+    return FolderSource(path, unlabelled=unlabelled)
 
 
 def _open_list(items: Sequence[Any], cache_dir: str | os.PathLike[str] | None) -> Source:

@@ -29,7 +29,7 @@ class Normalize(Transform):
     """`(x - mean) / std` by channel; the last step of most pipelines.
 
     Args:
-        mean: A preset's name, a statistics file (JSON, as `dctload.transforms.statistics` writes it), or numbers: 192 by
+        mean: A preset's name, a statistics file (JSON, as `dctload stats` writes it), or numbers: 192 by
             frequency (Y, Cb, Cr x 64, row-major), one a kept channel, or three for pixels. `"imagenet"` are coefficients after
             Resize(512) and CenterCrop(448), pooled over 1000 images, and of pixels the usual RGB mean and std; `"dctnet"` are
             the figures published with the code of Xu et al. (CVPR 2020), for their weights.
@@ -97,7 +97,7 @@ def _read(name: str) -> tuple[Float, Float, tuple[Float, Float] | None]:
         mean, std = (np.array([data[key][part] for part in ("Y", "Cb", "Cr")], np.float64) for key in ("mean", "std"))
         pixel = (np.array(data["rgb_mean"]), np.array(data["rgb_std"])) if "rgb_mean" in data else None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name} is no statistics file: {error!r}; dctload.transforms.statistics writes one") from None
+        raise ValueError(f"{name} is no statistics file: {error!r}; dctload stats writes one") from None
     if mean.shape != (3, 64) or std.shape != (3, 64):
         raise ValueError(f"{name} is no statistics file: mean and std are 64 numbers for each of Y, Cb and Cr")
     return mean.reshape(192), std.reshape(192), pixel

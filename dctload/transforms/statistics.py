@@ -1,15 +1,13 @@
 """Mean and standard deviation of each channel over a data set, which `Normalize` reads: pooled over all blocks of all images.
 
-`python -m dctload.transforms.statistics SRC --resize 512 --crop 448 -o FILE` computes them for a folder.
+`dctload stats SRC --resize 512 --crop 448 -o FILE` (`dctload.inspection.measure_source`) measures a data set; what is here makes
+and writes the numbers, for any transform.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from dctload.ops import unpack
 from dctload.packed import Extractor, PackedBatch
 from dctload.transforms.compose import Compose
-from dctload.transforms.spatial import CenterCrop, Resize
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 _PARTS = ("Y", "Cb", "Cr")
-_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 _CHANNELS = 192
 
 
@@ -163,67 +159,3 @@ def measure(
             statistics.update(transform(kept, channels="all"))
         advance(len(part))
     return statistics, left_out
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """What shows on standard error how far it is: rich's bar where rich is installed, else a line of numbers."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress
-    except ImportError:
-        done = 0
-
-        def count(files: int) -> None:
-            nonlocal done
-            done += files
-            sys.stderr.write(f"\r{done} of {total} files")
-            sys.stderr.flush()
-
-        yield count
-        sys.stderr.write("\n")
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("files", total=total)
-        yield lambda files: bar.advance(task, files)
-
-
-def files_below(folder: Path) -> list[Path]:
-    """JPEG files by their names, at any depth, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-
-
-def main(arguments: Iterable[str] | None = None) -> int:
-    """The command; 0, or 1 where nothing could be measured."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dctload.transforms.statistics",
-        description="Mean and std of the 192 channels over a folder of JPEG files, for T.Normalize(FILE).",
-    )
-    parser.add_argument("source", metavar="SRC", type=Path, help="folder of JPEG files, at any depth")
-    parser.add_argument("--resize", type=int, default=512, help="shorter side in pixels (default: %(default)s)")
-    parser.add_argument("--crop", type=int, default=448, help="side of the middle square, a multiple of 8 (default: %(default)s)")
-    parser.add_argument("--limit", type=int, help="files at most")
-    parser.add_argument("--threads", type=int, default=0, help="of the decoder; 0: one a core")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="JSON file that is written")
-    options = parser.parse_args(None if arguments is None else list(arguments))
-    if not options.source.is_dir():
-        parser.error(f"{options.source} is no folder")
-    files = files_below(options.source)[: options.limit]
-    try:
-        transform = Compose([Resize(options.resize), CenterCrop(options.crop)])
-        with _progress(len(files)) as advance:
-            statistics, left_out = measure(files, transform, num_threads=options.threads, advance=advance)
-        for line in left_out:
-            sys.stderr.write(f"left out: {line}\n")
-        steps = f"Resize({options.resize}) and CenterCrop({options.crop})"
-        how = f"population mean and std over all blocks after {steps} of {statistics.images} files"
-        statistics.save(options.output, how)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    sys.stderr.write(f"{options.output}: {statistics.images} images, {statistics.count} blocks a channel\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

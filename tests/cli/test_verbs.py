@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ pytest.importorskip("pyarrow")
 import dctload
 from dctload import shards
 from dctload.cli import main
+from dctload.shards.layout import Manifest
 
 COUNT = 12
 Said = tuple[int, str, str]
@@ -73,6 +75,30 @@ def test_skipped_samples_are_listed_and_end_with_1(folder: Path, tmp_path: Path,
     assert err.count("not a JPEG") == 10 and "13 samples failed" in err and "and 3 more" in err and "a/bad00.jpg" in err
     status, out, _ = run("extract", folder, tmp_path / "a.dct", "--on-error", "skip", "--resume", "--json")
     assert status == 1 and len(json.loads(out)["failed"]) == 13
+    failed = json.loads(out)["failed"]
+    assert json.loads((tmp_path / "a.dct" / "manifest.json").read_text())["failures"] == failed
+
+
+def test_samples_that_failed_are_shown_by_inspect_and_verify(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
+    for i in range(13):
+        (folder / "a" / f"bad{i:02d}.jpg").write_bytes(b"nonsense")
+    run("extract", folder, tmp_path / "a.dct", "--on-error", "skip")
+    listed = json.loads((tmp_path / "a.dct" / "manifest.json").read_text())["failures"]
+    status, out, _ = run("inspect", tmp_path / "a.dct")
+    assert status == 0 and "13 samples failed" in out and out.count("(not_jpeg)") == 10 and "and 3 more; --json" in out
+    assert json.loads(run("inspect", tmp_path / "a.dct", "--json")[1])["failures"] == listed
+    status, out, err = run("verify", tmp_path / "a.dct", "--against", folder)
+    assert status == 0 and "(13 samples failed when it was made), all right, equal to" in out and not err
+    assert json.loads(run("verify", tmp_path / "a.dct", "--json")[1])["failed"] == listed
+
+
+def test_verify_does_not_claim_what_it_could_not_tell(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
+    run("extract", folder, tmp_path / "a.dct")
+    path = tmp_path / "a.dct" / "manifest.json"
+    known = Manifest.from_json(path.read_text(), "manifest")
+    path.write_text(dataclasses.replace(known, quantization="resize 64 step 2 dither 1").to_json())
+    status, out, err = run("verify", tmp_path / "a.dct", "--against", folder)
+    assert status == 0 and "all right" in out and "equal to" not in out and "note: quantization" in err
 
 
 def test_a_sample_that_fails_stops_with_one_line(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
@@ -189,6 +215,35 @@ def test_stats_write_the_file_that_normalize_takes(folder: Path, tmp_path: Path,
     (folder / "a" / "bad.jpg").write_bytes(b"nonsense")
     status, out, err = run("stats", folder, "--resize", 64, "--crop", 32, "--json")
     assert status == 1 and json.loads(out)["images"] == COUNT and "1 sample left out" in err and "bad.jpg" in err
+
+
+def test_stats_measure_a_data_set_and_say_what_they_left_out(tmp_path: Path, run: Callable[..., Said]) -> None:
+    """The numbers are those of all blocks of the good images at once, at any depth of the folders."""
+    np, _ = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    from dctload import transforms as T
+    from support import pixels as px
+
+    deep = tmp_path / "in" / "a" / "deep"
+    deep.mkdir(parents=True)
+    pictures = [px.built(56, 40, seed=k) for k in range(3)]
+    for k, data in enumerate(pictures):
+        (deep / f"{k}.JPG").write_bytes(data)
+    (tmp_path / "in" / "a" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / "a" / "four.jpg").write_bytes(px.built(40, 40, "four"))
+    (tmp_path / "in" / "a" / "notes.txt").write_text("no picture")
+    words = ("stats", tmp_path / "in", "--resize", 40, "--workers", 1, "-o", tmp_path / "out.json")
+    status, out, err = run(*words, "--crop", 32)
+    assert status == 1 and "3 images" in out and "2 samples left out" in err and "bad.jpg" in err and "four.jpg" in err
+    data = json.loads((tmp_path / "out.json").read_text())
+    pooled = T.Compose([T.Resize(40), T.CenterCrop(32)])(px.batch(*pictures)).double().permute(1, 0, 2, 3).flatten(1)
+    for k, part in enumerate(("Y", "Cb", "Cr")):
+        some = pooled[64 * k : 64 * k + 64]
+        np.testing.assert_allclose(data["mean"][part], some.mean(1), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(data["std"][part], some.std(1, correction=0), rtol=1e-6)
+    status, _, err = run(*words, "--crop", 30)
+    assert status == 2 and "multiples of 8" in err
+    status, _, err = run("stats", tmp_path / "in", "--limit", 1, "-o", tmp_path / "none.json")  # bad.jpg comes first
+    assert status == 1 and "no image that can be measured" in err and not (tmp_path / "none.json").exists()
 
 
 def test_channels_show_grids_and_take_scores(tmp_path: Path, run: Callable[..., Said]) -> None:

@@ -114,6 +114,18 @@ def test_targets_that_are_no_numbers_are_collated_as_from_a_list(source: Path, t
 # ------------------------------------------------------------------------------------------------------- what is not stored
 
 
+def test_images_without_classes_have_no_targets(source: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i, path in enumerate(sorted(source.rglob("*.jpg"))[:3]):
+        shutil.copy(path, flat / f"{i}.jpg")
+    shards.extract(flat, tmp_path / "flat.dct", "all")
+    ((x, targets, names),) = list(DCTLoader(tmp_path / "flat.dct", batch_size=3, transform=crop(), fields=("path",)))
+    assert targets == [None] * 3 and names == ["0.jpg", "1.jpg", "2.jpg"]
+    assert same(x, next(iter(DCTLoader([(flat / name, 0) for name in names], batch_size=3, transform=crop())))[0])
+    assert shards.verify(tmp_path / "flat.dct", against=flat).ok
+
+
 def test_what_is_not_stored_is_refused_when_the_loader_is_made(pruned: Path) -> None:
     with pytest.raises(ValueError, match="channels 64s are not all in"):
         DCTLoader(pruned, channels="64s")

@@ -243,6 +243,8 @@ def test_bad_files_are_skipped_and_listed(tmp_path: Path) -> None:
     assert [row["record"] for row in found if row["record"] is not None] == records(list(good))
     assert [row["key"] for row in index(out)] == [f"{path.parent.name}/{path.name}" for path in good]
     assert (manifest(out).images, manifest(out).failed) == (10, 3) and summary.images == 10
+    listed = [(failure.key, failure.code, failure.message) for failure in manifest(out).failures]
+    assert listed == summary.failed and [key for key, _, _ in listed] == list(codes)  # in the source's order
     assert "--on-error skip" in manifest(out).command
 
 

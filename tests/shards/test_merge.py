@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -46,6 +47,21 @@ def test_parts_in_one_folder_make_the_set_of_one_run(
     for name in ("images", "nbytes", "source_bytes", "shards"):
         assert sum(getattr(part, name) for part in parts) == getattr(whole, name)
     assert [row for part in parts for row in part.failed] == whole.failed and len(whole.failed) == 1
+
+
+def test_failures_of_all_parts_are_listed_in_the_sources_order(tmp_path: Path) -> None:
+    root, out = image_folder(tmp_path / "src", 20), tmp_path / "a.dct"
+    names = ["a/bad.jpg", "b/000.jpg", "b/bad.jpg"]
+    for name in names:
+        (root / name).write_bytes(b"junk")
+    one = extract(root, tmp_path / "one.dct", shard_size=SMALL, on_error="skip")
+    parts = [extract(root, out, shard_size=SMALL, on_error="skip", part=f"{i}/3") for i in (3, 1, 2)]
+    assert sum(len(part.failed) > 0 for part in parts) > 1
+    whole = merge(out)
+    assert files_of(out) == files_of(tmp_path / "one.dct")
+    listed = json.loads((out / "manifest.json").read_text())["failures"]
+    assert [row["key"] for row in listed] == names
+    assert [(row["key"], row["code"], row["message"]) for row in listed] == whole.failed == one.failed
 
 
 @pytest.mark.parametrize("can_link", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -188,6 +189,21 @@ def test_a_whole_set_is_returned_at_once(tmp_path: Path) -> None:
         (first.images, first.failed, first.nbytes, first.source_bytes, first.shards, first.notes)
     )
     assert len(again.failed) == 1
+
+
+def test_the_manifest_of_a_resumed_run_lists_the_same_failures(tmp_path: Path) -> None:
+    root, out = image_folder(tmp_path / "src"), tmp_path / "a.dct"
+    for name in ("a/bad.jpg", "b/000.jpg", "b/bad.jpg"):
+        (root / name).write_bytes(b"junk")
+    whole = extract(root, out, shard_size=SMALL, on_error="skip")
+    want = files_of(out)
+    with pytest.raises(dctload.JPEGError, match=r"bad\.jpg"):
+        extract(root, tmp_path / "b.dct", shard_size=SMALL, part="2/2")
+    again = extract(root, tmp_path / "b.dct", shard_size=SMALL, on_error="skip", resume=True)
+    assert files_of(tmp_path / "b.dct") == want and again.failed == whole.failed
+    listed = json.loads(want["manifest.json"])["failures"]
+    assert [row["key"] for row in listed] == ["a/bad.jpg", "b/000.jpg", "b/bad.jpg"]
+    assert [(row["key"], row["code"], row["message"]) for row in listed] == whole.failed
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "of another set"])

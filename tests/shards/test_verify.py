@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pa = pytest.importorskip("pyarrow")
 
 from dctload import _core, shards
 from dctload.shards.layout import Manifest, index_schema
+from dctload.shards.resized import Changer
 from support.shard_sets import files_of, image_folder, images_of, picture
 
 COUNT = 10
@@ -50,6 +52,7 @@ def test_a_sound_set_is_ok(stored: Path, source: Path) -> None:
     told: list[tuple[int, int]] = []
     report = shards.verify(stored, against=source, progress=lambda *counts: told.append(counts))
     assert report.ok and report.images == COUNT and (report.damaged, report.problems, report.notes) == ([], [], [])
+    assert [(key, code) for key, code, _ in report.failed] == [("a/bad.jpg", "not_jpeg")]
     assert told[-1] == (2 * COUNT + 2, 2 * COUNT + 2) and sorted(told) == told
 
 
@@ -100,6 +103,14 @@ def test_an_index_that_does_not_fit_its_shards_is_found(copy: Path) -> None:
     assert shards.verify(copy).problems == ["index.arrow and shard-00000.arrow differ in key"]
 
 
+def test_a_list_of_failed_samples_that_does_not_fit_the_shards_is_found(copy: Path) -> None:
+    (failure,) = manifest(copy).failures
+    rewritten(copy, failures=[dataclasses.replace(failure, code="io_error")])
+    assert [problem[:40] for problem in shards.verify(copy).problems] == ["manifest.json lists other failed samples"[:40]]
+    rewritten(copy, failures=[])
+    assert "manifest.json lists 0 failed samples and counts 1 in the shards" in shards.verify(copy).problems
+
+
 def test_a_manifest_in_other_words_is_found(copy: Path) -> None:
     text = (copy / "manifest.json").read_text()
     (copy / "manifest.json").write_text(text.replace("\n ", "\n  "))
@@ -147,10 +158,53 @@ class TestAgainstTheSource:
             f"the set was made of {COUNT + 1} samples; the source that was given has {COUNT + 2}"
         ]
 
-    def test_changed_coefficients_cannot_be_compared(self, copy: Path, source: Path) -> None:
-        rewritten(copy, quantization="requantize 4")
+    def test_what_a_newer_release_did_cannot_be_compared(self, copy: Path, source: Path) -> None:
+        rewritten(copy, quantization="resize 512 step 2 dither 1")
         report = shards.verify(copy, against=source)
-        assert report.ok and "requantize 4" in report.notes[0]
+        assert report.ok and "not compared" in report.notes[0] and "dither 1" in report.notes[0]
+
+    @pytest.mark.parametrize("change", [{"requantize": 16}, {"resize": 96}])
+    def test_a_changed_set_is_made_again_and_compared(
+        self, tmp_path: Path, source: Path, changed: Path, change: dict[str, int]
+    ) -> None:
+        if "resize" in change:
+            pytest.importorskip("torch")
+        shards.extract(source, tmp_path / "a.dct", "24s", shard_size="5KiB", on_error="skip", **change)  # type: ignore[arg-type]
+        report = shards.verify(tmp_path / "a.dct", against=source)
+        assert report.ok and not report.notes
+        images_of(changed)[3].write_bytes(picture(99))
+        report = shards.verify(tmp_path / "a.dct", against=changed)
+        assert report.damaged == [("a/006.jpg", "its source gives other bytes")] and not report.notes
+
+    @pytest.mark.parametrize("off, damaged", [(1, 0), (-1, 0), (2, 1)])
+    def test_a_resized_value_may_round_to_the_next_step(
+        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, off: int, damaged: int
+    ) -> None:
+        """One value of one image comes out otherwise, as on another CPU."""
+        pytest.importorskip("torch")
+        path = images_of(source)[0]
+        shards.extract([(path, 0)], tmp_path / "a.dct", "24s", resize=96)
+        real = Changer._resample
+
+        def elsewhere(self: Changer, *arguments: Any) -> Any:
+            values = real(self, *arguments)
+            values[0, 3, 1, 1] += off
+            return values
+
+        monkeypatch.setattr(Changer, "_resample", elsewhere)
+        report = shards.verify(tmp_path / "a.dct", against=[(path, 0)])
+        assert len(report.damaged) == damaged and report.ok == (not damaged)
+        assert ["of 1 resized images" in note for note in report.notes] == [True] * (1 - damaged)
+
+    def test_a_coarser_step_is_exact_so_that_one_step_is_damage(
+        self, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = images_of(source)[0]
+        shards.extract([(path, 0)], tmp_path / "a.dct", "24s", requantize=16)
+        real = np.rint
+        monkeypatch.setattr(np, "rint", lambda values, **more: real(values, **more) + 1)
+        report = shards.verify(tmp_path / "a.dct", against=[(path, 0)])
+        assert report.damaged == [(str(path), "its source gives other bytes")] and not report.notes
 
     def test_only_sound_shards_are_compared(self, copy: Path, source: Path) -> None:
         path = copy / "shard-00000.arrow"

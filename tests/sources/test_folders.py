@@ -88,6 +88,15 @@ def test_a_file_that_went_away_is_a_bad_file(tmp_path: Path) -> None:
     assert dctload.extract(source.fetch([0]), on_error="mark").status == ("io_error",)
 
 
+def test_images_without_class_folders_are_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    source = open_source(make(tmp_path, "2.jpg", "1.png", "notes.txt"), unlabelled=True)
+    assert [Path(source.name(i)).name for i in range(len(source))] == ["1.png", "2.jpg"]
+    assert source.classes is None and [source.target(i) for i in range(2)] == [None, None]
+    make(tmp_path, "cat/3.jpg")  # with class folders the rules are ImageFolder's
+    source = open_source(tmp_path, unlabelled=True)
+    assert (len(source), source.classes, source.target(0)) == (1, ["cat"], 0)
+
+
 @pytest.mark.parametrize(
     "files, error, message",
     [

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from dctload import transforms as T
-from dctload.transforms.statistics import ChannelStatistics, files_below, main, measure
+from dctload.transforms.statistics import ChannelStatistics, measure
 from support import pixels as px
 from support.real_files import DATA, SHARED, needs_real_files
 
@@ -178,32 +178,23 @@ def test_statistics_refuse_what_they_cannot_use(tmp_path: Path) -> None:
         gray.save(tmp_path / "s.json", "gray")
 
 
-def test_the_command_measures_a_folder_and_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "in" / "a").mkdir(parents=True)
-    for k in range(3):
-        (tmp_path / "in" / "a" / f"{k}.JPG").write_bytes(px.built(56, 40, seed=k))
-    (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")
-    (tmp_path / "in" / "four.jpg").write_bytes(px.built(40, 40, "four"))
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    out = tmp_path / "out.json"
-    assert main([str(tmp_path / "in"), "--resize", "40", "--crop", "32", "--threads", "1", "-o", str(out)]) == 0
-    text = capsys.readouterr().err
-    assert "bad.jpg" in text and "four.jpg" in text and "3 images" in text
-    data = json.loads(out.read_text())
-    pooled = T.Compose([T.Resize(40), T.CenterCrop(32)])(px.batch(*(px.built(56, 40, seed=k) for k in range(3)))).double()
-    np.testing.assert_allclose(data["mean"]["Y"], pooled.mean(dim=(0, 2, 3))[:64], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(data["std"]["Cr"], pooled.permute(1, 0, 2, 3).flatten(1).std(1, correction=0)[128:], rtol=1e-6)
-    assert main([str(tmp_path / "in" / "a"), "--resize", "40", "--crop", "30", "-o", str(out)]) == 1
-    assert "multiples of 8" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([str(tmp_path / "nowhere"), "-o", str(out)])
+def test_files_that_cannot_be_used_are_left_out_by_name(tmp_path: Path) -> None:
+    for name, data in (("0", px.built(56, 40, seed=0)), ("bad", b"no picture"), ("four", px.built(40, 40, "four"))):
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+    files, seen = [tmp_path / f"{name}.jpg" for name in ("bad", "0", "four")], []
+    steps = T.Compose([T.Resize(40), T.CenterCrop(32)])
+    statistics, left_out = measure(files, steps, batch_size=2, num_threads=1, advance=seen.append)
+    assert seen == [2, 1] and statistics.images == 1
+    assert [line.split(": ")[0] for line in left_out] == [str(files[0]), str(files[2])] and "4 components" in left_out[1]
+    pooled = steps(px.batch(px.built(56, 40, seed=0))).double()
+    np.testing.assert_allclose(statistics.mean, pooled.mean(dim=(0, 2, 3)), rtol=1e-6, atol=1e-6)
 
 
 @needs_real_files
 @pytest.mark.slow
 def test_statistics_of_imagenet_sample_are_those_of_the_design_page() -> None:
     page = json.loads((SHARED / "design" / "normalize-sample.json").read_text())["subset_180"]
-    files = files_below(DATA / "imagenet-sample")
+    files = sorted((DATA / "imagenet-sample").rglob("*.JPEG"))
     assert len(files) == page["files"]
     statistics, left_out = measure(files, T.Compose([T.Resize(512), T.CenterCrop(448)]))
     assert not left_out and statistics.count == page["blocks_per_component"]
