@@ -77,6 +77,7 @@ demo: $(MADE)/package $(MADE)/torch $(MADE)/extra-bench  ## what crosses from CP
 
 test: test-cpp test-python test-checks  ## all tests: C++, Python, and the acceptance checks where they are there
 
+PYTEST_ARGS ?= -n $(JOBS)
 test-python: $(MADE)/package $(MADE)/torch $(MADE)/extra-test  ## pytest alone
 	$(PY) -m pytest tests $(PYTEST_ARGS)
 

@@ -30,7 +30,8 @@ def targets_table(content: dict[str, Any]) -> str:
     for bar in content["bars"]:
         measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
         verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
-        lines.append(line(bar["set"], bar["ours"], bar["other"], measured, f"{bar['bar']:.2f}", verdict))
+        promised = f"{bar['bar']:.2f}" if bar.get("promised", True) else ""
+        lines.append(line(bar["set"], bar["ours"], bar["other"], measured, promised, verdict))
     return "\n".join(lines)
 
 

@@ -33,6 +33,8 @@ PACKAGES = (
     "spdl-io",
     "nvidia-dali-cuda130",
     "torchvision",
+    "pyarrow",
+    "safetensors",
     "scikit-image",
     "scikit-learn",
 )

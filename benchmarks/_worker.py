@@ -50,13 +50,16 @@ class WorkerError(RuntimeError):
 class Worker:
     """The parent's end: `start` a request, `finish` it for the answer, or `ask` for both.
 
-    `module` is what runs in the process: one that ends in `serve(session)`."""
+    `module` is what runs in the process: one that ends in `serve(session)`; `python` is its interpreter, by default this one:
+    rivals that want other versions of common packages live in an environment of their own."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, module: str = "benchmarks._worker") -> None:
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, module: str = "benchmarks._worker", python: str = sys.executable
+    ) -> None:
         merged = {**os.environ, **ENVIRONMENT, **(environment or {})}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [python, "-m", module],
             cwd=_machine.REPOSITORY,
             env=merged,
             stdin=subprocess.PIPE,
@@ -85,6 +88,10 @@ class Worker:
     def ask(self, verb: str, *arguments: Any) -> Any:
         self.start(verb, *arguments)
         return self.finish()
+
+    def kill(self) -> None:
+        """End the process whatever it does: who waits for its answer gets a `WorkerError`."""
+        self._process.kill()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

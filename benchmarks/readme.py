@@ -5,9 +5,9 @@ python -m benchmarks.readme --check    only say whether they are up to date (exi
 
 NAME is the beginning of a file in `benchmarks/results/`, such as `bandwidth-imagenet-sample-rrc` or `decode-imagenet-sample`; of
 several machines the newest result is taken, or the one whose whole name is given (`decode-imagenet-sample-epyc-2core`).
-`NAME:bars` and `NAME:packing` are further tables of `decode`, `NAME:targets` one of `loader`, `NAME:transfer` one of
-`bandwidth`, with its transfer modes; `NAME:losses` says where there is no gain. Where no such result is kept, the block says so
-in one line.
+`NAME:bars` and `NAME:packing` are further tables of `decode`, `NAME:targets` one of `loader` and of `shards`, `NAME:limits`
+another of `shards`, `NAME:transfer` one of `bandwidth`, with its transfer modes; `NAME:losses` says where there is no gain. Where
+no such result is kept, the block says so in one line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _bytes, _harness, _loader_tables, _machine
+from benchmarks import _bytes, _container_report, _harness, _loader_tables, _machine, _shard_report
 from benchmarks._harness import kilobytes, ratio
 from benchmarks._loader_tables import line
 
@@ -186,6 +186,9 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "unpack": _loader_tables.unpack_table,
     "registers": _loader_tables.registers_table,
     "training": _loader_tables.training_table,
+    "containers": _container_report.markdown,
+    "shards": _shard_report.markdown,
+    "limits": _shard_report.markdown_limits,
 }
 
 
