@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_YCBCR = {COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")}
 _COLOR_SPACE = next(number for number, row in enumerate(CODES) if row[0] == "color_space")
+_LANES = 2  # more bring nothing (measured on two cores)
 _MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
 
 Indices = NDArray[np.int64]
@@ -102,7 +105,13 @@ class _Tried:
 
 
 class HostStage:
-    """Turns sample numbers into packed batches. Its threads and file buffers are kept from batch to batch."""
+    """Turns sample numbers into packed batches. Its threads and file buffers are kept from batch to batch.
+
+    Attributes:
+        lanes: Batches that may be prepared at a time: while one is planned, or waits for its last image, the other is decoded.
+    """
+
+    lanes: int
 
     def __init__(
         self,
@@ -113,9 +122,13 @@ class HostStage:
         report: Callable[[int, JPEGError], object],
     ) -> None:
         self._source, self._settings = source, settings
-        self._reader, self._decoder = Extractor(num_threads), Extractor(num_threads)
+        self._reader = Extractor(num_threads)
+        self.lanes = min(num_threads, _LANES)
+        self._decoders: SimpleQueue[Extractor] = SimpleQueue()  # those that are free
+        for lane in range(self.lanes):
+            self._decoders.put(Extractor((num_threads + lane) // self.lanes))
         self._statistics, self._report = statistics, report
-        self._has_warned = False
+        self._warning, self._warned = threading.Lock(), threading.Event()
 
     def open(self, indices: Indices) -> OpenImages:
         """Files and headers of these samples. May be called by another thread than `prepare`, for a batch that comes later."""
@@ -130,7 +143,7 @@ class HostStage:
     def prepare(
         self, indices: Indices, opened: OpenImages, epoch: int, memory: Callable[[int], Tensor] | None = None
     ) -> Prepared:
-        """One batch.
+        """One batch. May be called by `lanes` threads at a time.
 
         Args:
             indices: Numbers of the samples.
@@ -204,17 +217,21 @@ class HostStage:
                 boxes[places], wanted = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
                 masks[places] = wanted if settings.stored is None else wanted & np.array(settings.stored.masks, np.uint64)
             self._warn_once(plan, headers, wanted, masks[places])
-        began = time.perf_counter()
-        packed = opened.extract(
-            masks,
-            boxes,
-            places=places,
-            on_error="mark",
-            truncated=settings.truncated,
-            out=out,
-            channels=settings.channels,
-            extractor=self._decoder,
-        )
+        decoder = self._decoders.get()
+        try:
+            began = time.perf_counter()
+            packed = opened.extract(
+                masks,
+                boxes,
+                places=places,
+                on_error="mark",
+                truncated=settings.truncated,
+                out=out,
+                channels=settings.channels,
+                extractor=decoder,
+            )
+        finally:
+            self._decoders.put(decoder)
         self._statistics.add("packing", time.perf_counter() - began)
         if packed.failed:
             bad |= {int(places[i]): error for i in range(len(packed)) if (error := packed.error(i)) is not None}
@@ -226,10 +243,12 @@ class HostStage:
         """Says, the first time, that what is sent makes another picture: by the user's selection, or for want of more."""
         settings = self._settings
         by_choice = isinstance(settings.transfer, ChannelSelection)
-        if self._has_warned or settings.compose is None or not (by_choice or settings.stored not in (None, ALL)):
+        if self._warned.is_set() or settings.compose is None or not (by_choice or settings.stored not in (None, ALL)):
             return
         needed = settings.compose.needs(plan, headers, settings.selection)[1] if by_choice else wanted
-        self._has_warned = warn_of_missing(needed, sent, headers)
+        with self._warning:
+            if not self._warned.is_set() and warn_of_missing(needed, sent, headers):
+                self._warned.set()
 
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""

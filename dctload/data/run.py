@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from dctload.data.device import Delivered, DeviceStage, collated_targets
@@ -30,10 +32,11 @@ class Failure:
 
 
 class Run:
-    """An epoch's batches in order, prepared ahead by three threads: one reads, one decodes, one works for the device.
+    """An epoch's batches in order, prepared ahead by threads: one reads, some decode, one works for the device.
 
-    With `ahead` 0 there are no threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so
-    that dropping the iterator ends them.
+    Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. With
+    `ahead` 0 there are no threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so that
+    dropping the iterator ends them.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class Run:
         self._statistics, self._target_transform = statistics, target_transform
         self._next = 0
         self._threads: list[_Worker] = []
-        self._opened: Handover[tuple[Indices, OpenImages] | Failure] = Handover(1)
-        self._prepared: Handover[Prepared | Failure] = Handover(max(ahead - 1, 1))
+        self._opened: list[Handover[tuple[Indices, OpenImages] | Failure]] = [Handover(1) for _ in range(host.lanes)]
+        self._prepared: list[Handover[Prepared | Failure]] = [Handover(max(ahead // host.lanes, 1)) for _ in range(host.lanes)]
         self._delivered: Handover[Delivered | Failure] = Handover(1)
         if ahead > 0:
-            for work, name in ((self._read_all, "read"), (self._prepare_all, "decode"), (self._deliver_all, "device")):
+            works: dict[str, Callable[[], None]] = {"read": self._read_all, "device": self._deliver_all}
+            works |= {f"decode-{lane}": partial(self._prepare_all, lane) for lane in range(host.lanes)}
+            for name, work in works.items():
                 thread = _Worker(target=work, name=f"dctload-{name}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -83,7 +88,8 @@ class Run:
         A collection of garbage can call this from a worker, of this run or of another one of the same loader. That worker may
         hold a lock that these threads wait for, so there they are left to end by themselves.
         """
-        for queue in (self._opened, self._prepared, self._delivered):
+        queues: list[Handover[Any]] = [*self._opened, *self._prepared, self._delivered]
+        for queue in queues:
             queue.close()
         if not isinstance(threading.current_thread(), _Worker):
             for thread in self._threads:
@@ -100,34 +106,38 @@ class Run:
         return self._device.deliver(prepared, collated_targets(values))
 
     def _read_all(self) -> None:
-        with _handing_on(self._opened), self._host.ahead_of(self._plan):
+        lanes = cycle(self._opened)
+        with _handing_on(lanes, self._opened), self._host.ahead_of(self._plan):
             for indices in self._plan:
-                self._opened.put((indices, self._host.open(indices)))
+                opened = self._host.open(indices)
+                next(lanes).put((indices, opened))
 
-    def _prepare_all(self) -> None:
-        with _handing_on(self._prepared):
+    def _prepare_all(self, lane: int) -> None:
+        queue = self._prepared[lane]
+        with _handing_on(cycle([queue]), [queue]):
             while True:
-                item = self._opened.get()
+                item = self._opened[lane].get()
                 prepared = item if isinstance(item, Failure) else self._prepare(*item)
                 with self._statistics.timed("waiting_for_consumer"):
-                    self._prepared.put(prepared)
+                    queue.put(prepared)
 
     def _deliver_all(self) -> None:
-        with _handing_on(self._delivered):
-            while True:
-                item = self._prepared.get()
+        with _handing_on(cycle([self._delivered]), [self._delivered]):
+            for queue in cycle(self._prepared):
+                item = queue.get()  # that the lane whose turn it is has ended ends all
                 self._delivered.put(item if isinstance(item, Failure) else self._deliver(item))
 
 
 @contextlib.contextmanager
-def _handing_on(queue: Handover[Any]) -> Iterator[None]:
-    """A thread's work for the queue behind it, which learns of its end and of what went wrong."""
+def _handing_on(turns: Iterator[Handover[Any]], queues: Sequence[Handover[Any]]) -> Iterator[None]:
+    """A thread's work for the queues behind it, which learn of its end; the one whose turn it is, of what went wrong."""
     try:
         yield
     except Closed:
         pass
     except BaseException as error:  # raised again where the consumer is
         with contextlib.suppress(Closed):
-            queue.put(Failure(error))
+            next(turns).put(Failure(error))
     finally:
-        queue.finish()
+        for queue in queues:
+            queue.finish()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # What each stage's seconds are spent on, in the order of the road. Reading, decoding (with planning) and the device's work are
-# three threads', so that their sum may exceed the time that passed.
+# several threads', so that their sum may exceed the time that passed.
 STAGES = {
     "reading": "files into memory, headers",
     "planning": "random numbers, regions, frequencies",
