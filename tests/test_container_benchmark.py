@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("rich")
-pytest.importorskip("pyarrow")
+pytest.importorskip("rich", reason="benchmarks need rich (make demo installs it)")
+pytest.importorskip("pyarrow", reason="records lie in Arrow files")
+pytest.importorskip("benchmarks._records", reason="the benchmarks are not beside these tests")
 
 from benchmarks import _container_session, _ranges, _records, _shard_race
 from benchmarks._container_report import _cut_words, _flip_words

@@ -36,6 +36,8 @@ _KEYWORD = re.compile(rf'\b({"|".join(_KEYWORDS)})=(?:"([\w ]+)"|(True)|(?=\W|$)
 _NAMES = {"part": "shard"}
 _VALUES = {"mark": "skip"}
 
+_PACKAGES = {"PIL": "pillow"}  # by the name that is imported, where pip has another
+
 app = typer.Typer(
     name="dctload",
     help="Train on the DCT coefficients of JPEG files: extract them once, look at them, check them.",
@@ -116,7 +118,10 @@ def in_options(message: str) -> str:
 
 def _words(error: Exception) -> str:
     """The system's own errors without their numbers; all in one line."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+    if isinstance(error, ModuleNotFoundError) and error.name:  # Python's own; ours say what to do
+        package = error.name.partition(".")[0]
+        text = f"this needs {package}, which is not installed: pip install {_PACKAGES.get(package, package)}"
+    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     else:
         text = str(error) or type(error).__name__

@@ -55,6 +55,8 @@ def test_wrong_use_is_told_in_one_line(
 ) -> None:
     if words[0] in ("extract", "verify", "merge"):
         pytest.importorskip("pyarrow")
+    if words[0] == "stats":
+        pytest.importorskip("torch")
     if words[0] == "bench" and not (Path(__file__).resolve().parents[2] / "benchmarks").is_dir():
         pytest.skip("the benchmarks are part of a clone")
     monkeypatch.chdir(tmp_path)
@@ -123,6 +125,14 @@ def test_help_comes_at_once_and_without_torch() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime  # whatever else runs on the machine
     assert seconds < 1.0, seconds
+
+
+def test_a_package_that_is_missing_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("dctload.inspection", "dctload.ops", "dctload.transforms"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["stats", "absent"]) == 2
+    assert capsys.readouterr().err == "dctload: this needs torch, which is not installed: pip install torch\n"
 
 
 @pytest.mark.no_sanitizer
