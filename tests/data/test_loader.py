@@ -444,12 +444,14 @@ def alive() -> int:
     return sum(t.name.startswith("dctload-") for t in threading.enumerate())
 
 
-def test_dropping_an_iterator_ends_its_threads() -> None:
+@pytest.mark.parametrize(("workers", "threads"), [(1, 3), (4, 4)])
+def test_dropping_an_iterator_ends_its_threads(workers: int, threads: int) -> None:
+    """One reads, one or two decode, one works for the device; of so many batches none of them has come to the end."""
     before = alive()
-    loader = DCTLoader(pairs(12), 2, transform=crop())
+    loader = DCTLoader(pairs(60), 2, transform=crop(), num_workers=workers)
     iterator = iter(loader)
     next(iterator)
-    assert alive() == before + 3
+    assert alive() == before + threads
     del iterator
     gc.collect()
     assert alive() == before
