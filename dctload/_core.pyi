@@ -37,9 +37,6 @@ ZIGZAG: tuple[int, ...]  # zigzag position -> frequency 8 * v + u
 WIRE_MAJOR: int
 WIRE_MINOR: int
 ALIGN: int
-HEADER_BYTES: int
-COMPONENT_BYTES: int
-ENTRY_BYTES: int
 MAX_RECORD_BYTES: int
 MAX_BATCH_BYTES: int
 MAX_TILES: int
@@ -48,12 +45,6 @@ MAX_GRID: int
 TILE_BLOCKS: int
 TILE_SIDE: int
 STATUS_FAILED: int
-# Fields of the format's structs: name -> (offset, numpy's name of the type).
-BATCH_FIELDS: dict[str, tuple[int, str]]
-IMAGE_ENTRY_FIELDS: dict[str, tuple[int, str]]
-COMPONENT_ENTRY_FIELDS: dict[str, tuple[int, str]]
-RECORD_FIELDS: dict[str, tuple[int, str]]
-COMPONENT_FIELDS: dict[str, tuple[int, str]]
 
 def cpu_level() -> str: ...
 def read_header(source: Buffer, limits: Limits) -> tuple[Result, HeaderFacts | None, int]: ...
@@ -97,6 +88,8 @@ class BatchExtractor:
         checked: NDArray[np.bool_] | None = None,  # [n], of records: their tiles' checksum was computed before, and was right
     ) -> Decoded: ...
     def outcomes(self) -> NDArray[np.int64]: ...  # [B, 3], a Result a row; a detail of -1 is not known
+    # uint8 [size], 64-aligned: memory of earlier batches that nobody holds any longer.
+    def empty(self, size: int) -> NDArray[np.uint8]: ...
     # Bytes of the batch, fewer than decode_open said if a record proves damaged only now; and [B, 5], RecordFacts a row.
     def write(self, out: Buffer) -> tuple[int, NDArray[np.int64]]: ...
     def forget(self) -> None: ...
@@ -105,6 +98,12 @@ def aligned_empty(size: int) -> NDArray[np.uint8]: ...
 def crc32c(buffer: Buffer, crc: int = 0) -> int: ...  # CRC-32C of all that `crc` is of, and of the buffer behind it
 def records(batch: Buffer, deep: bool = False) -> tuple[Fault | None, list[RecordFacts]]: ...
 def records_of_own(batch: Buffer) -> list[RecordFacts]: ...
+
+# Of a batch that `records` has checked, in the order of ops.facts: int64 [10, B], int64 [B, 4], int64 [20, M], uint64 [M],
+# uint16 [M, 64]. ValueError where anything would lie outside it.
+def batch_facts(
+    batch: Buffer,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint16]]: ...
 def check_record(record: Buffer, deep: bool = False) -> Fault | None: ...
 def join(records: list[Buffer]) -> tuple[Fault | None, NDArray[np.uint8] | None]: ...
 def select(batch: Buffer, selections: Sequence[Masks]) -> tuple[Fault | None, int | None, NDArray[np.uint8] | None]: ...

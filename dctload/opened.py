@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,14 +30,10 @@ class OpenImages:
     thread they come.
 
     Attributes:
-        headers: One row an image; `headers.code` is not 0 where an image has no header.
-        nbytes: Of all the files, or records.
         trusted: bool `[B]`, of stored records: whose tiles are known to be those of their checksum. `extract` sets it for
             what it has checked, and does not check that again. None where the images are files.
     """
 
-    headers: Headers
-    nbytes: int
     trusted: NDArray[np.bool_] | None
 
     def __init__(
@@ -48,15 +45,23 @@ class OpenImages:
         trusted: NDArray[np.bool_] | None = None,
     ) -> None:
         """Of what the core has opened; use `Extractor.open` or `Extractor.open_records`."""
-        facts, factors = opened.headers()
-        self.headers = Headers(*facts[:7], *factors)
+        self._facts = opened.headers()
         self._extractor = extractor
         self._core: _core.OpenBatch | None = opened
         self._names = names
         self._limits = limits
         self.trusted = trusted
-        self._details, self._offsets = facts[7], facts[8]
-        self.nbytes = int(facts[9].sum())
+
+    @cached_property
+    def headers(self) -> Headers:
+        """One row an image; `headers.code` is not 0 where an image has no header."""
+        facts, factors = self._facts
+        return Headers(*facts[:7], *factors)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all the files, or records."""
+        return int(self._facts[0][9].sum())
 
     def __len__(self) -> int:
         return len(self._names)
@@ -81,7 +86,7 @@ class OpenImages:
         places: ArrayLike | None = None,
         on_error: str = "raise",
         truncated: str = "error",
-        out: Buffer | Callable[[int], Buffer] | None = None,
+        out: Buffer | Callable[[int], Buffer | None] | None = None,
         channels: ChannelSelection | list[ChannelSelection] | None = None,
         extractor: Extractor | None = None,
     ) -> PackedBatch:
@@ -97,7 +102,7 @@ class OpenImages:
             places: int `[n]`, 0 to B - 1: which images go into the batch, in this order. None: all.
             on_error: As for `extract`. An image without a header fails as the header did.
             truncated: As for `extract`.
-            out: As for `extract`, or a function of the bytes needed that gives such a buffer.
+            out: As for `extract`, or a function of the bytes needed that gives such a buffer, or None: fresh memory.
             channels: What `PackedBatch.channels` says of the batch, by place in it; the masks decide what is kept.
             extractor: Whose threads decode; None: of the one that opened the images, which then cannot open others meanwhile.
 
@@ -153,7 +158,8 @@ class OpenImages:
         return self._core
 
     def _error(self, i: int) -> JPEGError:
-        code, detail, offset = (int(column[i]) for column in (self.headers.code, self._details, self._offsets))
+        facts = self._facts[0]
+        code, detail, offset = int(facts[0, i]), int(facts[7, i]), int(facts[8, i])
         return error_from_code(code, offset=offset, detail=detail, index=i, source=self._names[i])
 
 

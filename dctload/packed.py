@@ -385,7 +385,7 @@ class Extractor:
         names: Sequence[str | None],
         kept: ChannelSelection | list[ChannelSelection] | None,
         on_error: str,
-        out: Buffer | Callable[[int], Buffer] | None,
+        out: Buffer | Callable[[int], Buffer | None] | None,
     ) -> PackedBatch:
         """The batch that `decode` leaves in the core; `error` says what to raise for its image i."""
         if on_error not in ("raise", "mark"):
@@ -405,10 +405,11 @@ class Extractor:
                 total, failed = decode()
                 if failed is not None:
                     look()
-                if callable(out):
-                    target = checked_out(out(total))
+                given = out(total) if callable(out) else None
+                if given is not None:
+                    target = checked_out(given)
                 elif target is None:
-                    target = _core.aligned_empty(total)
+                    target = self._core.empty(total)
                 if target.nbytes < total:
                     raise ValueError(
                         f"out holds {target.nbytes} bytes, this batch needs {total}; pass a larger buffer: packed_bound says "

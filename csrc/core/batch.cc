@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct OpenFiles::Impl {
     std::span<const uint8_t> bytes;
     Result result;
     FrameFacts facts;
-    bool is_record = false;
+    std::unique_ptr<const StoredRecord> record;  // where it is one that check_meta passed
   };
   std::vector<FileStore> stores;  // one a thread
   std::vector<Entry> entries;
@@ -102,7 +103,8 @@ Request OpenFiles::request(size_t i) const {
   Request request;
   request.bytes = bytes(i);
   request.failed = result(i);
-  request.is_record = request.meta_checked = impl_->entries[i].is_record;
+  request.record = impl_->entries[i].record.get();
+  request.is_record = request.record != nullptr;
   return request;
 }
 
@@ -122,6 +124,7 @@ struct Extractor::Impl {
   std::deque<Worker> workers;  // as many as a batch has needed so far
   std::deque<Part> parts;      // kept from batch to batch, with their tables
   size_t count = 0;
+  std::vector<size_t> to_do;                                        // images whose coefficients are not in memory as wanted
   std::vector<std::span<const uint8_t>> records;                    // where they lie in the batch that is written
   std::shared_ptr<PiecePool> pool = std::make_shared<PiecePool>();  // opened files may outlive the extractor
   Crew crew;
@@ -135,15 +138,14 @@ struct Extractor::Impl {
 
   static void open_record(const Source& source, OpenFiles::Impl::Entry& entry) {
     entry.bytes = source.bytes;
-    entry.is_record = true;
     const WireFault fault = check_meta(source.bytes);
     if (!fault.ok()) {
       entry.result = damaged(fault);
       return;
     }
-    const StoredRecord record(source.bytes);
-    entry.result = record.outcome().result;
-    if (entry.result.ok()) entry.facts = frame_facts(record.facts());
+    entry.record = std::make_unique<const StoredRecord>(source.bytes);
+    entry.result = entry.record->outcome().result;
+    if (entry.result.ok()) entry.facts = frame_facts(entry.record->facts());
   }
 
   void open_one(Worker& worker, const Source& source, const Limits& limits, FileStore& store, OpenFiles::Impl::Entry& entry) {
@@ -161,34 +163,54 @@ struct Extractor::Impl {
 
   void decode_one(Worker& worker, const Request& request, const DecodeOptions& options, Part& part) {
     part.record = {};
-    const Box* const box = request.has_region ? &request.region : nullptr;
     if (!request.failed.ok()) return part.fail(request.failed);
-    if (request.is_record) return take_record(worker, request, box, part);
+    if (request.is_record) return take_record(worker, request, part);
     std::span<const uint8_t> bytes;
     const Result loaded = load(request, options.limits.bytes, worker.file, bytes);
     if (loaded.ok()) {
-      part.outcome = worker.decoder.decode_packed(bytes, request.selection, box, options, part.image);
+      part.outcome = worker.decoder.decode_packed(bytes, request.selection, wanted_box(request), options, part.image);
     } else {
       part.fail(loaded);
     }
     worker.file.clear();
   }
 
-  // The tiles of a record that is wanted whole are checked when it is written, so that they come from memory once.
-  static void take_record(Worker& worker, const Request& request, const Box* box, Part& part) {
-    const WireFault fault = request.meta_checked ? WireFault{} : check_meta(request.bytes);
-    if (!fault.ok()) return part.fail(damaged(fault));
-    const StoredRecord record(request.bytes);
-    const ComponentMasks masks = request.all_channels ? record.masks() : component_masks(record.facts(), request.selection);
+  static const Box* wanted_box(const Request& request) { return request.has_region ? &request.region : nullptr; }
+
+  static ComponentMasks wanted_masks(const StoredRecord& record, const Request& request) {
+    return request.all_channels ? record.masks() : component_masks(record.facts(), request.selection);
+  }
+
+  // Its tiles are checked when it is written, so that they come from memory once.
+  static void take_whole(const StoredRecord& record, const Request& request, Part& part) {
+    part.outcome = record.outcome();
+    part.record = request.bytes;
+    part.record_checked = request.payload_checked;
+    part.record_components = record.facts().num_components;
+  }
+
+  // An opened record that is wanted whole; false: it is no such.
+  static bool take_opened(const Request& request, Part& part) {
+    if (request.record == nullptr || !request.failed.ok()) return false;
+    if (!request.record->is_whole(wanted_masks(*request.record, request), wanted_box(request))) return false;
+    take_whole(*request.record, request, part);
+    return true;
+  }
+
+  static void take_record(Worker& worker, const Request& request, Part& part) {
+    std::optional<StoredRecord> own;
+    if (request.record == nullptr) {
+      const WireFault fault = check_meta(request.bytes);
+      if (!fault.ok()) return part.fail(damaged(fault));
+      own.emplace(request.bytes);
+    }
+    const StoredRecord& record = own ? *own : *request.record;
     try {
-      const StoredRecord::Part taken = record.take(masks, box, worker.arena, part.image);
+      const StoredRecord::Part taken = record.take(wanted_masks(record, request), wanted_box(request), worker.arena, part.image);
       if (!taken.result.ok()) return part.fail(taken.result);
+      if (taken.whole) return take_whole(record, request, part);
       part.outcome = record.outcome();
-      if (taken.whole) {
-        part.record = request.bytes;
-        part.record_checked = request.payload_checked;
-        part.record_components = record.facts().num_components;
-      } else if (!request.payload_checked) {
+      if (!request.payload_checked) {
         const WireFault found = check_payload(request.bytes);
         if (!found.ok()) part.fail(damaged(found));
       }
@@ -249,9 +271,15 @@ uint64_t Extractor::decode(std::span<const Request> requests, const DecodeOption
   }
   if (d.parts.size() < requests.size()) d.parts.resize(requests.size());
   d.count = requests.size();
-  const unsigned size = d.hire(requests.size());
-  d.crew.for_each(size, requests.size(),
-                  [&](unsigned worker, size_t i) { d.decode_one(d.workers[worker], requests[i], options, d.parts[i]); });
+  // A record that is wanted as it is costs less than to wake a thread.
+  d.to_do.clear();
+  for (size_t i = 0; i < d.count; ++i) {
+    if (!d.take_opened(requests[i], d.parts[i])) d.to_do.push_back(i);
+  }
+  d.crew.for_each(d.hire(d.to_do.size()), d.to_do.size(), [&](unsigned worker, size_t k) {
+    const size_t i = d.to_do[k];
+    d.decode_one(d.workers[worker], requests[i], options, d.parts[i]);
+  });
   return d.bytes();
 }
 

@@ -21,6 +21,8 @@
 
 namespace dctload {
 
+class StoredRecord;
+
 // Where an image comes from. Either `bytes`, which must stay alive while they are in use, or a path that a worker reads.
 struct Source {
   std::span<const uint8_t> bytes;
@@ -37,8 +39,8 @@ struct Request : Source {
   bool has_region = false;
   Box region;
   // Of records: what has been checked before. Bytes that are not what is claimed here may make it read and write anywhere.
-  bool meta_checked = false;     // check_meta passed: it came from open()
-  bool payload_checked = false;  // check_payload passed
+  const StoredRecord* record = nullptr;  // what check_meta passed, from open(), whose result must outlive this
+  bool payload_checked = false;          // check_payload passed
 };
 
 // The part of a header that a plan is made of.

@@ -29,6 +29,8 @@ struct Kernels {
   // 8 blocks of `count` coefficients (`stride` apart) transposed: out[slot[i] * slot_stride + 0..7] for coefficient i.
   void (*transpose8)(const int16_t* const* blocks, uint32_t count, const uint8_t* slots, int16_t* out, size_t slot_stride);
   uint32_t (*crc32c)(uint32_t crc, const uint8_t* data, size_t size);
+  // The same, of bytes that are copied.
+  uint32_t (*copy_crc32c)(uint32_t crc, const uint8_t* from, size_t size, uint8_t* to);
 };
 
 // The best level of this machine, or the one that the environment's DCTLOAD_FORCE_ISA names ("portable", "avx2"). An unknown or

@@ -42,4 +42,9 @@ uint32_t crc32c_portable(uint32_t crc, const uint8_t* data, size_t size) {
   return ~crc;
 }
 
+uint32_t copy_crc32c_portable(uint32_t crc, const uint8_t* from, size_t size, uint8_t* to) {
+  if (size > 0) std::memcpy(to, from, size);
+  return crc32c_portable(crc, to, size);
+}
+
 }  // namespace dctload

@@ -175,17 +175,9 @@ WireFault check_meta(std::span<const uint8_t> record) {
 }
 
 WireFault check_payload(std::span<const uint8_t> record) {
-  // The tiles come from memory, often for the first time, and the checksum's three streams a few hundred bytes apart do not look
-  // like one long read to the processor. Asked for a piece ahead: 9 to 11 GB/s instead of 6.
-  constexpr size_t kPiece = 3072, kLine = 64;
   const auto h = load_from<RecordHeader>(record.data());
-  uint32_t crc = 0;
-  for (size_t at = h.meta_bytes; at < record.size(); at += kPiece) {
-    const size_t end = std::min(at + kPiece, record.size()), ahead = std::min(end + kPiece, record.size());
-    for (size_t line = end; line < ahead; line += kLine) __builtin_prefetch(record.data() + line);
-    crc = crc32c(chosen_kernels(), crc, record.data() + at, end - at);
-  }
-  return crc == h.payload_crc ? WireFault{} : fault("payload CRC", offsetof(RecordHeader, payload_crc));
+  const bool same = payload_crc(record, h.meta_bytes) == h.payload_crc;
+  return same ? WireFault{} : fault("payload CRC", offsetof(RecordHeader, payload_crc));
 }
 
 WireFault check_record(std::span<const uint8_t> record, bool deep) {

@@ -67,17 +67,22 @@ Outcome StoredRecord::outcome() const {
   return outcome;
 }
 
+bool StoredRecord::is_whole(const ComponentMasks& masks, const Box* box) const {
+  if (view_.header.status == wire::kStatusFailed) return true;
+  for (uint32_t i = 0; i < facts_.num_components; ++i) {
+    if (masks[i] != view_.components[i].mask) return false;
+  }
+  Region region;
+  return box == nullptr || (cut(*box, region) && same(region.pixels, own_box(view_.header)));
+}
+
 StoredRecord::Part StoredRecord::take(const ComponentMasks& masks, const Box* box, Arena& arena, PackedImage& out) const {
-  if (view_.header.status == wire::kStatusFailed) return {{}, true};
-  bool whole = true;
+  if (is_whole(masks, box)) return {{}, true};
   for (uint32_t i = 0; i < facts_.num_components; ++i) {
     if ((masks[i] & ~view_.components[i].mask) != 0) return {{Code::kChannelsMissing, i, 0}, false};
-    whole = whole && masks[i] == view_.components[i].mask;
   }
-  const Box own = own_box(view_.header);
   Region region;
-  if (!cut(box != nullptr ? *box : own, region)) return {{Code::kRegionOutside, 0, 0}, false};
-  if (whole && same(region.pixels, own)) return {{}, true};
+  if (!cut(box != nullptr ? *box : own_box(view_.header), region)) return {{Code::kRegionOutside, 0, 0}, false};
   out.start(facts_, region, masks);
   for (uint32_t i = 0; i < facts_.num_components; ++i) take_tiles(i, region.blocks[i], masks[i], arena, out);
   out.set_outcome(outcome());
@@ -118,18 +123,9 @@ void StoredRecord::take_tiles(uint32_t component, const BlockRect& rect, uint64_
 }
 
 bool copy_checked(const Kernels& kernels, std::span<const uint8_t> record, uint8_t* out) {
-  // Copied first, as a long copy fetches from memory better than a checksum does, and in pieces that are in the first-level cache
-  // when the checksum reads the copy: 65 to 75 % of the rate of copying alone, against 35 % the other way round.
-  constexpr size_t kPiece = 4608;
   const auto h = load_from<wire::RecordHeader>(record.data());
   std::memcpy(out, record.data(), h.meta_bytes);
-  uint32_t crc = 0;
-  for (size_t at = h.meta_bytes; at < record.size(); at += kPiece) {
-    const size_t size = std::min(kPiece, record.size() - at);
-    std::memcpy(out + at, record.data() + at, size);
-    crc = crc32c(kernels, crc, out + at, size);
-  }
-  return crc == h.payload_crc;
+  return kernels.copy_crc32c(0, record.data() + h.meta_bytes, record.size() - h.meta_bytes, out + h.meta_bytes) == h.payload_crc;
 }
 
 bool select_channels(std::span<const uint8_t> record, const ComponentMasks& masks, std::vector<uint8_t>& out) {

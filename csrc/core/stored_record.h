@@ -24,6 +24,8 @@ class StoredRecord {
   ComponentMasks masks() const;
   // How its file went when the record was made; kUnknownDetail where it failed.
   Outcome outcome() const;
+  // Whether all of it is wanted, and nothing else: it then goes into a batch as it is.
+  bool is_whole(const ComponentMasks& masks, const Box* box) const;
 
   struct Part {
     Result result;       // kChannelsMissing, kRegionOutside
@@ -42,7 +44,8 @@ class StoredRecord {
   Header facts_;
 };
 
-// Copies a record; false, with anything in `out`, if its tiles are not those of its checksum. They are read once.
+// Copies a record that check_meta passed; false, with anything in `out`, if its tiles are not those of its checksum. They are
+// read once.
 bool copy_checked(const Kernels& kernels, std::span<const uint8_t> record, uint8_t* out);
 
 }  // namespace dctload

@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "bindings.h"
 #include "cpu.h"
+#include "file_store.h"
 #include "image.h"
 #include "record_view.h"
 
@@ -125,14 +126,6 @@ const T* checked_rows(const py::array_t<T, py::array::c_style>& table, size_t im
     throw py::value_error("one row an image");
   }
   return table.data();
-}
-
-// int64 [shape...] and where it begins.
-template <typename... Sizes>
-std::pair<py::array_t<int64_t>, int64_t*> table(Sizes... shape) {
-  py::array_t<int64_t> out(std::array<py::ssize_t, sizeof...(Sizes)>{static_cast<py::ssize_t>(shape)...});
-  int64_t* const data = out.mutable_data();
-  return {std::move(out), data};
 }
 
 // The core's OpenFiles with the buffers that they point into. In a forked child the parent's memory pool is never touched: a
@@ -312,6 +305,20 @@ class BatchExtractor {
     return {bytes_, records};
   }
 
+  // uint8 [size], 64-aligned, not initialised: memory of earlier batches that nobody holds any longer, so that a steady run of
+  // batches asks the system for no pages.
+  py::array_t<uint8_t> empty(uint64_t size) {
+    if (size < PiecePool::kSmallest / 2) return aligned_empty(size);
+    after_fork();
+    auto lent = std::make_unique<Lent>(Lent{batches_, batches_->take(size + kLine), pid_});
+    uint8_t* const data = lent->piece.data.get() + (-reinterpret_cast<uintptr_t>(lent->piece.data.get()) & (kLine - 1));
+    const py::capsule owner(lent.release(), [](void* p) {
+      const std::unique_ptr<Lent> back(static_cast<Lent*>(p));
+      if (back->pid == getpid()) back->pool->give(std::move(back->piece));  // else a thread that is not here may hold its lock
+    });
+    return py::array_t<uint8_t>(static_cast<py::ssize_t>(size), data, owner);
+  }
+
   // Lets the sources of the last decode go.
   void forget() {
     held_.clear();
@@ -321,6 +328,15 @@ class BatchExtractor {
   }
 
  private:
+  static constexpr size_t kLine = 64;  // a cache line; the format asks for 16
+
+  // A batch's memory.
+  struct Lent {
+    std::shared_ptr<PiecePool> pool;
+    Piece piece;
+    pid_t pid;
+  };
+
   Decoded run(std::vector<Request>& requests, const Masks& masks, const std::optional<BoxTable>& boxes,
               const DecodeOptions& options) {
     if (const auto* one = std::get_if<MasksTuple>(&masks)) {
@@ -355,10 +371,12 @@ class BatchExtractor {
 
   void start() {
     core_ = std::make_unique<Extractor>(num_threads_);
+    batches_ = std::make_shared<PiecePool>();
     pid_ = getpid();
   }
   void forget_parents() {
-    if (core_ != nullptr && pid_ != getpid()) (void)core_.release();  // joining threads that are not here would never end
+    if (core_ == nullptr || pid_ == getpid()) return;
+    (void)core_.release();  // joining threads that are not here would never end
   }
   void after_fork() {
     if (pid_ == getpid()) return;
@@ -368,6 +386,7 @@ class BatchExtractor {
 
   unsigned num_threads_;
   std::unique_ptr<Extractor> core_;
+  std::shared_ptr<PiecePool> batches_;
   pid_t pid_ = 0;
   std::vector<Buffer> held_;           // what decode() was given
   std::shared_ptr<OpenBatch> opened_;  // what decode_open() was given: records are read when they are written
@@ -406,6 +425,7 @@ void bind_decode(py::module_& module) {
       .def("decode_open", &BatchExtractor::decode_open, py::arg("batch"), py::arg("places"), py::arg("masks"), py::arg("boxes"),
            py::arg("keep_truncated"), py::arg("checked") = py::none())
       .def("outcomes", &BatchExtractor::outcomes)
+      .def("empty", &BatchExtractor::empty, py::arg("size"))
       .def("write", &BatchExtractor::write, py::arg("out"))
       .def("forget", &BatchExtractor::forget);
 }

@@ -67,6 +67,77 @@ py::list records_of_own(const py::object& source) {
   return facts_of(batch, records);
 }
 
+// What the records of a batch say besides the coefficients, as arrays: (int64 [10][B], int64 [B][4], int64 [20][M], uint64 [M],
+// uint16 [M][64]), the rows in the order of ImageFacts and ComponentFacts (dctload/ops/facts.py). The batch has been checked:
+// only bounds are looked at.
+py::tuple batch_facts(const py::object& source) {
+  const Buffer buffer(source);
+  const std::span<const uint8_t> batch = buffer.bytes();
+  const auto at = [&](uint64_t offset, uint64_t size) {
+    if (offset > batch.size() || size > batch.size() - offset) throw py::value_error("not a batch");
+    return batch.data() + offset;
+  };
+  const auto header = load_from<wire::BatchHeader>(at(0, wire::kHeaderBytes));
+  const uint64_t n = header.images, m = header.components;
+  const uint8_t* const entries = at(wire::kHeaderBytes, wire::kEntryBytes * (n + m));
+  auto [images, image_out] = table(10, n);
+  auto [regions, region] = table(n, 4);
+  auto [parts, part_out] = table(20, m);
+  auto [masks, mask] = table<uint64_t>(m);
+  auto [tables, quantization] = table<uint16_t>(m, 64);
+  uint64_t k = 0;
+  for (uint64_t i = 0; i < n; ++i) {
+    const auto entry = load_from<wire::ImageEntry>(entries + wire::kEntryBytes * i);
+    const auto r = load_from<wire::RecordHeader>(at(entry.record_offset, wire::kHeaderBytes));
+    const bool alive = r.num_components > 0;  // of a failed image its code is known, and no more
+    if (r.num_components > m - k) throw py::value_error("not a batch");
+    const auto known = [&](int64_t value) { return alive ? value : 0; };
+    const int64_t facts[10] = {static_cast<int64_t>(entry.record_offset),
+                               known(r.width),
+                               known(r.height),
+                               known(r.orientation),
+                               known(r.color),
+                               known(r.process),
+                               r.status,
+                               alive ? 0 : r.error_code,
+                               r.num_components,
+                               entry.first_component};
+    for (size_t f = 0; f < 10; ++f) image_out[f * n + i] = facts[f];
+    for (size_t f = 0; f < 4; ++f) *region++ = known(r.region[f]);
+    for (int64_t index = 0; index < r.num_components; ++index, ++k) {
+      const auto place = load_from<wire::ComponentEntry>(entries + wire::kEntryBytes * (n + k));
+      const uint64_t c_at = wire::kAlign * uint64_t{place.record_offset16};
+      const auto c = load_from<wire::ComponentRecord>(at(c_at, wire::kComponentBytes));
+      const auto record = static_cast<int64_t>(entry.record_offset);
+      const int64_t own[20] = {static_cast<int64_t>(i),
+                               c.index,
+                               c.id,
+                               c.h_factor,
+                               c.v_factor,
+                               c.block_rows,
+                               c.block_cols,
+                               c.x0,
+                               c.y0,
+                               c.w,
+                               c.h,
+                               c.skip_x,
+                               c.skip_y,
+                               c.tiles_x,
+                               c.tiles_y,
+                               c.channels,
+                               record + c.table_offset,
+                               record + c.payload_offset,
+                               place.first_tile,
+                               static_cast<int64_t>(place.first_value)};
+      for (size_t f = 0; f < 20; ++f) part_out[f * m + k] = own[f];
+      mask[k] = c.mask;
+      std::memcpy(quantization + 64 * k, c.quantization, sizeof c.quantization);
+    }
+  }
+  if (k != m) throw py::value_error("not a batch");
+  return py::make_tuple(images, regions, parts, masks, tables);
+}
+
 std::optional<FaultTuple> check_record_of(const py::object& source, bool deep) {
   const Buffer record(source);
   WireFault fault;
@@ -130,7 +201,7 @@ py::tuple remake(const py::object& source, size_t count, const Ask& ask) {
   for (size_t i = 0; i < count; ++i) {
     Request& r = requests[i];
     r.bytes = records[i];
-    r.is_record = r.meta_checked = r.payload_checked = true;
+    r.is_record = r.payload_checked = true;
     ask(i, r);
   }
   Extractor extractor(1);
@@ -260,29 +331,10 @@ std::pair<std::optional<size_t>, uint64_t> bound(const py::list& headers, const 
   return {std::nullopt, bytes};
 }
 
-// A struct's fields as {name: (offset, numpy's name of the type)}, so that no layout is written down twice.
-#define FIELD(type, member, form) #member, std::make_pair(offsetof(wire::type, member), form)
-
-template <typename... Rest>
-void add_fields(py::dict& out, const char* name, const std::pair<size_t, const char*>& field, const Rest&... rest) {
-  out[name] = field;
-  if constexpr (sizeof...(rest) > 0) add_fields(out, rest...);
-}
-
-template <typename... Fields>
-py::dict fields(const Fields&... all) {
-  py::dict out;
-  add_fields(out, all...);
-  return out;
-}
-
 void bind_constants(py::module_& m) {
   m.attr("WIRE_MAJOR") = wire::kMajor;
   m.attr("WIRE_MINOR") = wire::kMinor;
   m.attr("ALIGN") = wire::kAlign;
-  m.attr("HEADER_BYTES") = wire::kHeaderBytes;
-  m.attr("COMPONENT_BYTES") = wire::kComponentBytes;
-  m.attr("ENTRY_BYTES") = wire::kEntryBytes;
   m.attr("MAX_RECORD_BYTES") = wire::kMaxRecordBytes;
   m.attr("MAX_BATCH_BYTES") = wire::kMaxBatchBytes;
   m.attr("MAX_TILES") = wire::kMaxTiles;
@@ -292,34 +344,7 @@ void bind_constants(py::module_& m) {
   m.attr("TILE_SIDE") = wire::kTileSide;
   m.attr("STATUS_FAILED") = static_cast<int>(wire::kStatusFailed);
   m.attr("ZIGZAG") = py::tuple(py::cast(kZigzag));
-  m.attr("BATCH_FIELDS") =
-      fields(FIELD(BatchHeader, major, "u1"), FIELD(BatchHeader, minor, "u1"), FIELD(BatchHeader, flags, "<u2"),
-             FIELD(BatchHeader, batch_bytes, "<u8"), FIELD(BatchHeader, images, "<u4"), FIELD(BatchHeader, components, "<u4"),
-             FIELD(BatchHeader, tiles, "<u4"), FIELD(BatchHeader, first_record, "<u4"), FIELD(BatchHeader, crc, "<u4"));
-  m.attr("IMAGE_ENTRY_FIELDS") = fields(FIELD(ImageEntry, record_offset, "<u8"), FIELD(ImageEntry, record_bytes, "<u4"),
-                                        FIELD(ImageEntry, first_component, "<u4"));
-  m.attr("COMPONENT_ENTRY_FIELDS") = fields(FIELD(ComponentEntry, record_offset16, "<u4"),
-                                            FIELD(ComponentEntry, first_tile, "<u4"), FIELD(ComponentEntry, first_value, "<u8"));
-  m.attr("RECORD_FIELDS") = fields(
-      FIELD(RecordHeader, major, "u1"), FIELD(RecordHeader, minor, "u1"), FIELD(RecordHeader, flags, "<u2"),
-      FIELD(RecordHeader, record_bytes, "<u4"), FIELD(RecordHeader, meta_bytes, "<u4"), FIELD(RecordHeader, width, "<u2"),
-      FIELD(RecordHeader, height, "<u2"), FIELD(RecordHeader, num_components, "u1"), FIELD(RecordHeader, color, "u1"),
-      FIELD(RecordHeader, precision, "u1"), FIELD(RecordHeader, orientation, "u1"), FIELD(RecordHeader, h_max, "u1"),
-      FIELD(RecordHeader, v_max, "u1"), FIELD(RecordHeader, process, "u1"), FIELD(RecordHeader, status, "u1"),
-      FIELD(RecordHeader, valid_mcus, "<u4"), FIELD(RecordHeader, region, "4<u2"), FIELD(RecordHeader, error_offset, "<u4"),
-      FIELD(RecordHeader, error_code, "<u2"), FIELD(RecordHeader, restart_interval, "<u2"),
-      FIELD(RecordHeader, payload_crc, "<u4"), FIELD(RecordHeader, meta_crc, "<u4"));
-  m.attr("COMPONENT_FIELDS") = fields(
-      FIELD(ComponentRecord, mask, "<u8"), FIELD(ComponentRecord, block_cols, "<u2"), FIELD(ComponentRecord, block_rows, "<u2"),
-      FIELD(ComponentRecord, x0, "<u2"), FIELD(ComponentRecord, y0, "<u2"), FIELD(ComponentRecord, w, "<u2"),
-      FIELD(ComponentRecord, h, "<u2"), FIELD(ComponentRecord, tiles_x, "<u2"), FIELD(ComponentRecord, tiles_y, "<u2"),
-      FIELD(ComponentRecord, table_offset, "<u4"), FIELD(ComponentRecord, payload_offset, "<u4"),
-      FIELD(ComponentRecord, payload_bytes, "<u4"), FIELD(ComponentRecord, channels, "u1"), FIELD(ComponentRecord, id, "u1"),
-      FIELD(ComponentRecord, h_factor, "u1"), FIELD(ComponentRecord, v_factor, "u1"), FIELD(ComponentRecord, skip_x, "u1"),
-      FIELD(ComponentRecord, skip_y, "u1"), FIELD(ComponentRecord, index, "u1"), FIELD(ComponentRecord, quantization, "64<u2"));
 }
-
-#undef FIELD
 
 }  // namespace
 
@@ -329,6 +354,7 @@ void bind_wire(py::module_& m) {
   m.def("crc32c", &crc32c_of, py::arg("buffer"), py::arg("crc") = 0);
   m.def("records", &records_of, py::arg("batch"), py::arg("deep") = false);
   m.def("records_of_own", &records_of_own, py::arg("batch"));
+  m.def("batch_facts", &batch_facts, py::arg("batch"));
   m.def("check_record", &check_record_of, py::arg("record"), py::arg("deep") = false);
   m.def("join", &join_records, py::arg("records"));
   m.def("select", &select, py::arg("batch"), py::arg("selections"));

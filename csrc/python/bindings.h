@@ -53,6 +53,14 @@ class Buffer {
 std::vector<Buffer> buffers(const py::list& objects);
 std::vector<std::span<const uint8_t>> spans(const std::vector<Buffer>& buffers);
 
+// An array [shape...] that is not initialised, and where it begins.
+template <typename T = int64_t, typename... Sizes>
+std::pair<py::array_t<T>, T*> table(Sizes... shape) {
+  py::array_t<T> out(std::array<py::ssize_t, sizeof...(Sizes)>{static_cast<py::ssize_t>(shape)...});
+  T* const data = out.mutable_data();
+  return {std::move(out), data};
+}
+
 // uint8 [size], 64-aligned, not initialised.
 py::array_t<uint8_t> aligned_empty(uint64_t size);
 // int16 [channels][rows][cols] of zeros; `extra` more planes lie behind them. Untouched pages cost nothing.

@@ -303,6 +303,17 @@ void check_planes(const Bytes& record, const Image& image, const ComponentMasks&
   }
 }
 
+// The copy is that of the bytes and of no more, whether they come in one piece or in two.
+template <typename Copy>
+void check_copies(Copy copy, std::span<const uint8_t> data, uint32_t want) {
+  for (const size_t half : {size_t{0}, data.size() / 3}) {
+    Bytes out(data.size() + 64, 0xA5);
+    CHECK_EQ(copy(copy(0, data.data(), half, out.data()), data.data() + half, data.size() - half, out.data() + half), want);
+    CHECK(std::equal(data.begin(), data.end(), out.begin()));
+    CHECK(std::all_of(out.begin() + static_cast<ptrdiff_t>(data.size()), out.end(), [](uint8_t b) { return b == 0xA5; }));
+  }
+}
+
 }  // namespace
 
 TEST(crc32c_levels_agree_on_every_length_and_split) {
@@ -322,7 +333,16 @@ TEST(crc32c_levels_agree_on_every_length_and_split) {
       const Kernels& k = kernels(level);
       CHECK_EQ(k.crc32c(0, data.data(), size), want);
       CHECK_EQ(k.crc32c(k.crc32c(0, data.data(), half), data.data() + half, size - half), want);
+      check_copies(k.copy_crc32c, std::span(data).first(size), want);
     }
+#if defined(__x86_64__)
+    if (!supported(CpuLevel::kAvx2)) continue;  // whichever the level has chosen
+    CHECK_EQ(crc32c_sse42(crc32c_sse42(0, data.data(), half), data.data() + half, size - half), want);
+    check_copies(&copy_crc32c_sse42, std::span(data).first(size), want);
+    if (!has_vpclmul()) continue;
+    CHECK_EQ(crc32c_vpclmul(crc32c_vpclmul(0, data.data(), half), data.data() + half, size - half), want);
+    check_copies(&copy_crc32c_vpclmul, std::span(data).first(size), want);
+#endif
   }
 }
 

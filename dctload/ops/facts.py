@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,19 +149,24 @@ class BatchFacts:
 
     @classmethod
     def read(cls, batch: Bytes) -> BatchFacts:
-        """Facts of a batch that `_core.records` has checked, read without a loop over the images.
+        """Facts of a batch that `_core.records` has checked, read in one pass.
 
         Args:
             batch: uint8 `[nbytes]` in host memory.
         """
-        header = _rows(batch, np.zeros(1, np.int64), _BATCH)
-        num_images, num_components = int(header["images"][0]), int(header["components"][0])
-        at = _core.HEADER_BYTES + _core.ENTRY_BYTES * np.arange(num_images + num_components, dtype=np.int64)
-        entries = _rows(batch, at[:num_images], _IMAGE_ENTRY)
-        places = _rows(batch, at[num_images:], _COMPONENT_ENTRY)
-        records = _whole(entries["record_offset"])
-        images = _images(_rows(batch, records, _RECORD), records, entries)
-        return cls(images, _components(batch, images, places))
+        images, regions, parts, masks, quantization = _core.batch_facts(batch)
+        return cls(
+            ImageFacts(*images[:8], region=regions, num_components=images[8], first_component=images[9]),
+            ComponentFacts(
+                *parts[:16],
+                mask=masks,
+                quantization=quantization,
+                table=parts[16],
+                payload=parts[17],
+                first_tile=parts[18],
+                first_value=parts[19],
+            ),
+        )
 
     @property
     def num_tiles(self) -> int:
@@ -207,81 +210,3 @@ class BatchFacts:
         """Rows of an image's components in `components`."""
         first = int(self.images.first_component[image])
         return range(first, first + int(self.images.num_components[image]))
-
-
-def _layout(nbytes: int, fields: Mapping[str, tuple[int, str]]) -> np.dtype[Any]:
-    names, kinds, offsets = list(fields), [kind for _, kind in fields.values()], [at for at, _ in fields.values()]
-    return np.dtype({"names": names, "formats": kinds, "offsets": offsets, "itemsize": nbytes})
-
-
-_BATCH = _layout(_core.HEADER_BYTES, _core.BATCH_FIELDS)
-_IMAGE_ENTRY = _layout(_core.ENTRY_BYTES, _core.IMAGE_ENTRY_FIELDS)
-_COMPONENT_ENTRY = _layout(_core.ENTRY_BYTES, _core.COMPONENT_ENTRY_FIELDS)
-_RECORD = _layout(_core.HEADER_BYTES, _core.RECORD_FIELDS)
-_COMPONENT = _layout(_core.COMPONENT_BYTES, _core.COMPONENT_FIELDS)
-
-
-def _rows(batch: Bytes, offsets: Int, layout: np.dtype[Any]) -> NDArray[Any]:
-    """Structs at multiples of 16, as one structured array."""
-    units = batch.reshape(-1, _core.ALIGN)[(offsets // _core.ALIGN)[:, None] + np.arange(layout.itemsize // _core.ALIGN)]
-    rows: NDArray[Any] = np.ascontiguousarray(units).reshape(len(offsets), layout.itemsize).view(layout)[:, 0]
-    return rows
-
-
-def _whole(values: NDArray[Any]) -> Int:
-    return values.astype(np.int64)
-
-
-def _images(records: NDArray[Any], offsets: Int, entries: NDArray[Any]) -> ImageFacts:
-    """What is known of a failed image is its code; the rest of its row is 0, as in `Headers`."""
-    alive = records["num_components"] > 0
-
-    def known(name: str) -> Int:
-        values = _whole(records[name])
-        values[~alive] = 0
-        return values
-
-    return ImageFacts(
-        record=offsets,
-        width=known("width"),
-        height=known("height"),
-        orientation=known("orientation"),
-        color=known("color"),
-        process=known("process"),
-        status=_whole(records["status"]),
-        code=np.where(alive, 0, _whole(records["error_code"])),
-        region=known("region"),
-        num_components=known("num_components"),
-        first_component=_whole(entries["first_component"]),
-    )
-
-
-def _components(batch: Bytes, images: ImageFacts, places: NDArray[Any]) -> ComponentFacts:
-    at = _whole(places["record_offset16"]) * _core.ALIGN
-    rows = _rows(batch, at, _COMPONENT)
-    image = np.repeat(np.arange(len(images)), images.num_components)
-    record = images.record[image]
-    return ComponentFacts(
-        image=image,
-        index=_whole(rows["index"]),
-        id=_whole(rows["id"]),
-        h=_whole(rows["h_factor"]),
-        v=_whole(rows["v_factor"]),
-        block_rows=_whole(rows["block_rows"]),
-        block_cols=_whole(rows["block_cols"]),
-        x0=_whole(rows["x0"]),
-        y0=_whole(rows["y0"]),
-        cols=_whole(rows["w"]),
-        rows=_whole(rows["h"]),
-        skip_x=_whole(rows["skip_x"]),
-        skip_y=_whole(rows["skip_y"]),
-        tiles_x=_whole(rows["tiles_x"]),
-        tiles_y=_whole(rows["tiles_y"]),
-        channels=_whole(rows["channels"]),
-        mask=rows["mask"].astype(np.uint64),
-        quantization=rows["quantization"].astype(np.uint16),
-        table=record + _whole(rows["table_offset"]),
-        payload=record + _whole(rows["payload_offset"]),
-        first_tile=_whole(places["first_tile"]),
-        first_value=_whole(places["first_value"]),
-    )

@@ -207,6 +207,26 @@ def test_an_extractor_gives_the_same_bytes_batch_after_batch() -> None:
     assert bytes(small.buffer) == bytes(dctload.extract([GOOD], "24s").buffer)
 
 
+def test_memory_is_used_again_only_where_nobody_holds_it() -> None:
+    """A batch of a megabyte: small ones come from the system each time."""
+    extractor, sources = dctload.Extractor(1), FILES * 60
+    held = [extractor.extract(sources, channels="all") for _ in range(3)]
+    want, places = bytes(held[0].buffer), {batch.buffer.ctypes.data for batch in held}
+    assert len(want) > 1 << 20 and len(places) == 3 and all(place % 64 == 0 for place in places)
+    view = held.pop().buffer[5:]  # keeps its batch's memory from being used again
+    kept = view.ctypes.data - 5
+    for _ in range(4):
+        batch = extractor.extract(sources[::-1], channels="all")
+        assert batch.buffer.ctypes.data not in places
+        held.append(batch)
+    assert all(bytes(batch.buffer) == want for batch in held[:2]) and bytes(view) == want[5:]
+    given_back = {held.pop(0).buffer.ctypes.data for _ in range(2)}
+    again = [extractor.extract(sources, channels="all") for _ in range(3)]
+    assert given_back <= {batch.buffer.ctypes.data for batch in again} and kept not in {b.buffer.ctypes.data for b in again}
+    del extractor, held
+    assert all(bytes(batch.buffer) == want for batch in again) and bytes(view) == want[5:]
+
+
 def test_headers_and_regions_of_packed_images_are_those_of_the_files() -> None:
     batch = dctload.extract([*FILES, PNG], on_error="mark")
     for i, data in enumerate(FILES):

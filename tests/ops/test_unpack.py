@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dctload
-from dctload import PackedBatch, WireError
+from dctload import PackedBatch, WireError, _core
 from support import jpeg_builder as jb
 from support.real_files import DATA, names, needs_real_files
 
@@ -154,6 +154,18 @@ def test_hostile_payloads_mean_the_same_to_both_and_lead_nowhere() -> None:
         assert torch.equal(a, b)
         differing += not torch.equal(a, ops.unpack(packed).coefficients)
     assert differing == 40
+
+
+def test_facts_of_bytes_that_end_too_early_are_refused() -> None:
+    buffer = mixed().buffer
+    first = int(ops.unpack(mixed()).images.record[-1])
+    for size in (0, 63, 64, 200, first, first + 64, first + 200):
+        with pytest.raises(ValueError, match="not a batch"):
+            _core.batch_facts(buffer[:size])
+    promising = buffer.copy()
+    promising[first + 20] = 4  # components of the last image, which the directory does not list
+    with pytest.raises(ValueError, match="not a batch"):
+        _core.batch_facts(promising)
 
 
 # ------------------------------------------------------------------------------------------------------- one dense tensor
