@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import _harness
@@ -11,30 +12,42 @@ from benchmarks._harness import Spread
 SPREAD, WISH, OTHER = 4, 6, 1  # columns that a narrow terminal can do without
 
 
-def outcome(
-    ours: str, other: str, what: str, measured: Spread | None, least: float, wish: str = "", promised: bool = True
-) -> dict[str, Any]:
-    """One ratio of rates; `measured` is None where it was not run.
+COLOURED = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}  # on the terminal
+EMPHASIZED = {True: "met", False: "**missed**", None: ""}  # in Markdown
 
-    Args:
-        ours, other: Whose rates, by key and by name.
-        what: The files, or what the ratio means.
-        measured: The ratio, and its spread over the rounds.
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio of rates that is held against a figure.
+
+    Attributes:
+        ours, other: Whose rates, by key.
         least: What is promised.
+        what: The files, or what the ratio means.
         wish: What was hoped for, in words.
         promised: False: shown without a verdict.
     """
-    return {
-        "set": what,
-        "ours": ours,
-        "other": other,
-        "ratio": None if measured is None else round(measured.median, 3),
-        "iqr": None if measured is None else round(measured.iqr, 3),
-        "bar": round(least, 3),
-        "wish": wish,
-        "promised": promised,
-        "met": measured.median >= least if measured is not None and promised else None,
-    }
+
+    ours: str
+    other: str
+    least: float
+    what: str
+    wish: str = ""
+    promised: bool = True
+
+    def outcome(self, measured: Spread | None, other: str = "", ours: str = "") -> dict[str, Any]:
+        """The bar as a result holds it; `measured` is None where it was not run, names go before keys."""
+        return {
+            "set": self.what,
+            "ours": ours or self.ours,
+            "other": other or self.other,
+            "ratio": None if measured is None else round(measured.median, 3),
+            "iqr": None if measured is None else round(measured.iqr, 3),
+            "bar": round(self.least, 3),
+            "wish": self.wish,
+            "promised": self.promised,
+            "met": measured.median >= self.least if measured is not None and self.promised else None,
+        }
 
 
 def table(
@@ -49,13 +62,17 @@ def table(
         made = _harness.table(title, _harness.without(heads, left_out))
         for one in found:
             figures = ("not run", "") if one["ratio"] is None else (f"{one['ratio']:.2f}", f"{one['iqr']:.2f}")
-            verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[one["met"]]
             target = f"{one['bar']:.2f}" if one["promised"] else ""
-            cells = (one["ours"], _short(one["other"]), one["set"], *figures, target, one["wish"], verdict)
+            cells = (one["ours"], _short(one["other"]), one["set"], *figures, target, one["wish"], COLOURED[one["met"]])
             made.add_row(*_harness.without(cells, left_out))
         return made
 
     return _harness.fitted(out, make, spare)
+
+
+def in_words(found: Mapping[str, Any]) -> tuple[str, str]:
+    """What was measured, and the verdict, as the documents' tables have them."""
+    return "not run" if found["ratio"] is None else f"{found['ratio']:.2f}", EMPHASIZED[found["met"]]
 
 
 def _short(name: str) -> str:

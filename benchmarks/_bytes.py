@@ -91,8 +91,7 @@ class Measurement:
                 "ratio": {other.name: round(found.mean / other.mean, 4) for other in others},
                 "epoch_bytes": round(found.mean * IMAGENET_TRAIN),
             }
-            median, iqr = round(found.spread.median, 1), round(found.spread.iqr, 1)
-            rows.append(Row(found.name, "bytes/image", median, iqr, len(found.sizes), note=found.note, extra=extra))
+            rows.append(Row(found.name, "bytes/image", *found.spread.rounded(1), note=found.note, extra=extra))
         return rows
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import _ranges
-from benchmarks._harness import Spread, rotated
+from benchmarks import _race, _ranges
+from benchmarks._harness import Spread
 from benchmarks._records import Records
-from benchmarks._worker import Worker, WorkerError, line_up_workers
+from benchmarks._worker import Worker, WorkerError
 
 MODULE = "benchmarks._container_session"
 THREADS = (1, 2)
@@ -29,12 +29,10 @@ PATIENCE = 20.0  # seconds to read all of a small container that is damaged; som
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(_race.Variant):
     """One container; `own` is read by code that every installation of ours has."""
 
-    key: str
     own: bool = False
-    quick: bool = False
 
 
 CONTESTANTS = (
@@ -51,12 +49,11 @@ CONTESTANTS = (
 
 
 @dataclass
-class Entry:
+class Entry(_race.Entry[Variant]):
     """A container that takes part, and what was measured; by threads: reads a second of each round."""
 
-    variant: Variant
-    worker: Worker
-    about: dict[str, str]
+    stability: str
+    remote: str
     overhead: float
     reads: int  # records in a turn
     rates: dict[int, list[float]] = field(default_factory=lambda: {threads: [] for threads in THREADS})
@@ -72,23 +69,17 @@ class Entry:
 
 
 @dataclass
-class Race:
+class Race(_race.Race[Entry]):
     """All that one run found out."""
 
     records: Records
     few: Records  # for the faults
     folder: Path
-    entries: dict[str, Entry] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
         """Bytes of a record."""
         return self.records.nbytes / len(self.records)
-
-    def close(self) -> None:
-        for entry in self.entries.values():
-            entry.worker.close()
 
 
 def interpreter(own: bool, rivals: str | None) -> str:
@@ -104,10 +95,10 @@ def line_up(race: Race, variants: Sequence[Variant], rivals: str | None, step: C
         about = worker.ask("open", variant.key, str(race.records.folder), str(race.folder / variant.key), FILES)
         speed = 2 * BATCH / worker.ask("reads", _some(race, 2 * BATCH, 0), 1)
         count = min(len(race.records), max(1, round(TURN * speed / BATCH)) * BATCH)
-        return Entry(variant, worker, about, worker.ask("overhead"), count, flips=flips, cut=cut)
+        return Entry(variant, worker, **about, overhead=worker.ask("overhead"), reads=count, flips=flips, cut=cut)
 
     start = lambda variant: Worker(module=MODULE, python=interpreter(variant.own, rivals))  # noqa: E731
-    race.entries, race.absent = line_up_workers(variants, start, enter, step)
+    race.line_up(variants, start, enter, step)
 
 
 def _faults(race: Race, variant: Variant, rivals: str | None) -> tuple[dict[str, int], dict[str, Any]]:
@@ -146,25 +137,22 @@ def _faults(race: Race, variant: Variant, rivals: str | None) -> tuple[dict[str,
 
 def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
     """Every round: each container is written, opened, read by one thread and by two, and asked for ranges."""
-    for turn in range(rounds):
-        for entry in rotated(list(race.entries.values()), turn):
-            step(0, f"round {turn + 1} of {rounds}, {entry.variant.key}")
-            ask = entry.worker.ask
-            entry.writes.append(race.records.nbytes / 1e6 / ask("write", FILES))
-            entry.openings.append(1000 * ask("opening"))
-            indices = _some(race, entry.reads, turn)
-            for threads in THREADS:
-                if threads in entry.failed:
-                    continue
-                try:
-                    ask("reads", indices, threads)  # the writing has emptied the caches
-                    entry.rates[threads].append(len(indices) / ask("reads", indices, threads))
-                except WorkerError as error:
-                    if threads == 1:
-                        raise
-                    entry.failed[threads] = str(error)
-            _ranged(race, entry, turn)
-        step(1)
+    for turn, entry in race.rounds(rounds, step):
+        ask = entry.worker.ask
+        entry.writes.append(race.records.nbytes / 1e6 / ask("write", FILES))
+        entry.openings.append(1000 * ask("opening"))
+        indices = _some(race, entry.reads, turn)
+        for threads in THREADS:
+            if threads in entry.failed:
+                continue
+            try:
+                ask("reads", indices, threads)  # the writing has emptied the caches
+                entry.rates[threads].append(len(indices) / ask("reads", indices, threads))
+            except WorkerError as error:
+                if threads == 1:
+                    raise
+                entry.failed[threads] = str(error)
+        _ranged(race, entry, turn)
 
 
 def _ranged(race: Race, entry: Entry, turn: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import _harness
 from benchmarks._container_race import RANGES, Race
 from benchmarks._harness import Row, Spread
-from benchmarks._loader_tables import line
+from benchmarks._markdown import bold, table
 
 CHOSEN = ("arrow", "arrow crc")  # rows in bold
 HEADS = (
@@ -43,11 +43,10 @@ def rows(race: Race) -> list[Row]:
             "flips": entry.flips,
             "cut": entry.cut,
             "ranges_ms": round(Spread.of(entry.ranges).median, 1) if entry.ranges else None,
-            "remote": entry.about["remote"],
-            "stability": entry.about["stability"],
+            "remote": entry.remote,
+            "stability": entry.stability,
         }
-        note = entry.about["note"]
-        made.append(Row(entry.about["label"], "reads/s", round(one.median), round(one.iqr), one.n, note=note, extra=extra))
+        made.append(Row(entry.label, "reads/s", *one.rounded(), note=entry.note, extra=extra))
     return made
 
 
@@ -65,23 +64,15 @@ def show(race: Race, found: list[Row]) -> None:
         return made
 
     out.print(_harness.fitted(out, make, SPARE))
-    failed = [f"{entry.about['label']}, 2 threads: {text}" for entry in race.entries.values() for text in entry.failed.values()]
-    if failed:
-        _harness.bullets(out, "Failed", failed)
-    if race.absent:
-        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in race.absent.items()])
+    failed = [f"{entry.label}, 2 threads: {text}" for entry in race.entries.values() for text in entry.failed.values()]
+    _harness.bullets(out, "Failed", failed)
+    _harness.absent(out, race.absent)
 
 
 def markdown(content: dict[str, Any]) -> str:
     """The kept result as a table of the documents."""
-    heads = [head.lstrip("!").replace("\n", " ").replace("reads/s ", "reads/s, ") for head in HEADS]
-    kinds = ["---" if index == 0 or head.startswith("!") else "--:" for index, head in enumerate(HEADS)]
-    lines = [line(*heads), f"|{'|'.join(kinds)}|"]
-    for row in content["rows"]:
-        cells = _cells(row)
-        cells[0] = f"**{cells[0]}**" if row["key"] in CHOSEN else cells[0]
-        lines.append(line(*cells))
-    return "\n".join(lines)
+    heads = [head.replace("\n", " ").replace("reads/s ", "reads/s, ") for head in HEADS]
+    return table(heads, [(bold(row["name"], row["key"] in CHOSEN), *_cells(row)[1:]) for row in content["rows"]])
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

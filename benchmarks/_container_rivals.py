@@ -54,10 +54,7 @@ class Lance(_Library):
             targets = records.targets()
             for start in range(0, len(records), 256):
                 stop = min(start + 256, len(records))
-                first, last = records.offsets[start], records.offsets[stop]
-                offsets, data = pa.py_buffer(records.offsets[start : stop + 1] - first), pa.py_buffer(records.data[first:last])
-                column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), stop - start, [None, offsets, data])
-                yield pa.record_batch([column, pa.array(targets[start:stop])], schema=schema)
+                yield pa.record_batch([records.column(start, stop), pa.array(targets[start:stop])], schema=schema)
 
         reader = pa.RecordBatchReader.from_batches(schema, batches())
         lance.write_dataset(reader, str(folder / "set.lance"), max_rows_per_file=rows)
@@ -81,14 +78,12 @@ class Lance(_Library):
 class _OneByOne(_Library):
     """A data set that gives one sample at a time."""
 
-    def _sample(self, i: int) -> Any:
-        """The bytes of a record."""
-        raise NotImplementedError
+    _dataset: Any = None
 
     def read(self, indices: Sequence[int], out: Bytes) -> int:
         at = 0
         for i in indices:
-            data = np.frombuffer(self._sample(i), np.uint8)
+            data = np.frombuffer(self._dataset[i]["record"], np.uint8)
             out[at : at + len(data)] = data
             at += len(data)
         return at
@@ -106,7 +101,6 @@ class MDS(_OneByOne):
 
         version = importlib.metadata.version("mosaicml-streaming")
         self.label, self.note = f"MDS (mosaicml-streaming {version})", "LocalDataset, one sample at a time"
-        self._dataset: Any = None
 
     def write(self, folder: Path, records: Records, files: int) -> None:
         from streaming import MDSWriter
@@ -120,9 +114,6 @@ class MDS(_OneByOne):
         from streaming import LocalDataset
 
         self._dataset = LocalDataset(str(folder))
-
-    def _sample(self, i: int) -> Any:
-        return self._dataset[i]["record"]
 
 
 class ArrayRecord(_Library):
@@ -184,7 +175,6 @@ class LitData(_OneByOne):
 
         version = importlib.metadata.version("litdata")
         self.label, self.note = f"litdata {version}", "StreamingDataset, one sample at a time; optimize with one worker"
-        self._dataset: Any = None
 
     def write(self, folder: Path, records: Records, files: int) -> None:
         import litdata
@@ -202,9 +192,6 @@ class LitData(_OneByOne):
         from litdata import StreamingDataset
 
         self._dataset = StreamingDataset(str(folder))
-
-    def _sample(self, i: int) -> Any:
-        return self._dataset[i]["record"]
 
 
 @functools.lru_cache(maxsize=1)

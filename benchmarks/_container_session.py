@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from benchmarks import _container_rivals, _containers
 from benchmarks._containers import Container, Place
+from benchmarks._processes import together
 from benchmarks._records import Bytes, Records
 from benchmarks._worker import serve
 
@@ -71,26 +71,14 @@ class Session:
     def reads(self, indices: Sequence[int], threads: int) -> float:
         """Batches of random records, dealt to so many threads: seconds until the last is done."""
         batches = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
-        errors: list[Exception] = []
 
-        def work(number: int) -> None:
-            try:
-                for batch in batches[number::threads]:
-                    self._container.read(batch, self._outs[number])
-            except Exception as error:
-                errors.append(error)
+        def work(member: int) -> None:
+            for batch in batches[member::threads]:
+                self._container.read(batch, self._outs[member])
 
-        workers = [threading.Thread(target=work, args=(number,)) for number in range(1, threads)]
         begin = time.perf_counter()
-        for worker in workers:
-            worker.start()
-        work(0)
-        for worker in workers:
-            worker.join()
-        seconds = time.perf_counter() - begin
-        if errors:
-            raise RuntimeError(f"{type(errors[0]).__name__}: {errors[0]}")
-        return seconds
+        together(threads, work)
+        return time.perf_counter() - begin
 
     def places(self) -> list[Place] | None:
         """Where the records lie, as far as the container can tell."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import mmap
 import struct
 import tarfile
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._records import Bytes, Records
+from benchmarks._records import Bytes, Records, mapped
 
 ROWS = 64  # of an Arrow record batch
 Place = tuple[str, int, int]  # file, offset and bytes of a record
@@ -70,8 +69,7 @@ class _Mapped:
     def open(self, folder: Path) -> None:
         self.__init__()  # type: ignore[misc]  # opened anew
         for path in sorted(folder.glob(f"*{self.suffix}")):
-            with path.open("rb") as file:
-                data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+            data = mapped(path)
             begin, size = self._index(path, data)
             self._file += [len(self._maps)] * len(begin)
             self._begin += np.asarray(begin).tolist()
@@ -144,12 +142,8 @@ class ArrowIPC(_Mapped):
             with pa.OSFile(str(folder / f"{number:05d}.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
                 for start in range(part.start, part.stop, ROWS):
                     stop = min(start + ROWS, part.stop)
-                    first, last = records.offsets[start], records.offsets[stop]
-                    offsets = pa.py_buffer(records.offsets[start : stop + 1] - first)
-                    column = pa.LargeBinaryArray.from_buffers(
-                        pa.large_binary(), stop - start, [None, offsets, pa.py_buffer(records.data[first:last])]
-                    )
-                    columns = [column, pa.array(records.targets()[start:stop]), *self._more(records, start, stop)]
+                    targets = pa.array(records.targets()[start:stop])
+                    columns = [records.column(start, stop), targets, *self._more(records, start, stop)]
                     writer.write_batch(pa.record_batch(columns, schema=schema))
 
     def saved(self, folder: Path) -> int | None:

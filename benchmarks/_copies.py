@@ -62,8 +62,7 @@ def measure(bytes_per_image: Mapping[str, float]) -> Copies:
         if memory == "pinned":
             extra.update(_link_counter(torch, target[: sizes[name]], sources[memory][: sizes[name]]))
         note = f"{memory} memory, {IMAGES} images"
-        median, iqr = round(spread.median, 4), round(spread.iqr, 4)
-        rows.append(Row(f"copy {name}, {memory}", "ms", median, iqr, spread.n, note=note, extra=extra))
+        rows.append(Row(f"copy {name}, {memory}", "ms", *spread.rounded(4), note=note, extra=extra))
     return Copies(rows)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks import _bars, _harness
 from benchmarks._core import CONTESTANTS
+from benchmarks._decode_race import Race
 from benchmarks._harness import Row, Spread, Timings, rotated
-from benchmarks._race import Race
 from benchmarks._variants import BARS, MAIN
 from benchmarks._worker import Worker
 
@@ -81,7 +81,7 @@ def rows(found: CoreRace) -> list[Row]:
             ours = key != LIBJPEG
             label = f"dctload core, {key.replace(' ', ', ')}" if ours else f"{found.library} coefficients, from C"
             note = f"{found.level}, no Python" if ours else "same process as the core's rows"
-            made.append(Row(f"{label}, {name}", "images/s", round(rate.median, 1), round(rate.iqr, 1), rate.n, 1, note, extra))
+            made.append(Row(f"{label}, {name}", "images/s", *rate.rounded(1), 1, note, extra))
     return made
 
 
@@ -92,12 +92,12 @@ def bars(found: CoreRace | None) -> list[dict[str, Any]]:
         if bar.other != "libjpeg":
             continue
         measured = None
-        if found is not None and bar.files in found.times:
-            pair = (found.times[bar.files][key].rounds for key in (bar.ours, LIBJPEG))
+        if found is not None and bar.what in found.times:
+            pair = (found.times[bar.what][key].rounds for key in (bar.ours, LIBJPEG))
             spread = Spread.of(sum(theirs) / sum(mine) for mine, theirs in zip(*pair, strict=True))
-            measured = Spread(found.ratio(bar.files, bar.ours), spread.iqr, spread.n)
+            measured = Spread(found.ratio(bar.what, bar.ours), spread.iqr, spread.n)
         library = "libjpeg-turbo" if found is None else found.library
-        made.append(_bars.outcome(PREFIX + bar.ours, library, bar.files, measured, bar.least, bar.wish, bar.promised))
+        made.append(bar.outcome(measured, library, PREFIX + bar.ours))
     return made
 
 
@@ -126,8 +126,7 @@ def packing_table(made: Sequence[Mapping[str, Any]]) -> _harness.Table:
     shown = _harness.table("Packing, beside decoding", ("channels", "share", "iqr", "at most", "!"))
     for one in made:
         figures = ("not run", "") if one["share"] is None else (f"{one['share']:.1%}", f"{one['iqr']:.1%}")
-        verdict = {True: "[green]met[/green]", False: "[red]missed[/red]", None: ""}[one["met"]]
-        shown.add_row(one["channels"], *figures, f"{one['most']:.0%}", verdict)
+        shown.add_row(one["channels"], *figures, f"{one['most']:.0%}", _bars.COLOURED[one["met"]])
     return shown
 
 

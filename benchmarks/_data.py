@@ -75,6 +75,14 @@ class FileSet:
         picked = tuple(self.files[i * len(self.files) // count] for i in range(count))
         return replace(self, files=picked, note=f"{self.note}; {count} of {len(self.files)} files".lstrip("; "))
 
+    def written(self, folder: Path) -> list[str]:
+        """The paths of the files, written into a folder of this run: its disk and page cache then hold all that is read."""
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"{number:05d}.jpg" for number in range(len(self))]
+        for path, file in zip(paths, self.files, strict=True):
+            path.write_bytes(file.data)
+        return [str(path) for path in paths]
+
     def as_json(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for file in self.files:

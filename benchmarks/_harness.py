@@ -72,6 +72,10 @@ class Spread:
         quarters = statistics.quantiles(data, n=4, method="inclusive")
         return cls(float(statistics.median(data)), float(quarters[2] - quarters[0]), len(data))
 
+    def rounded(self, digits: int | None = None) -> tuple[float, float, int]:
+        """Median, range and count as a row has them; to whole numbers where there are no digits."""
+        return round(self.median, digits), round(self.iqr, digits), self.n
+
 
 def percentile(values: Sequence[float], q: float) -> float:
     """The q-th percentile (0..100), with linear interpolation between neighbours."""
@@ -270,12 +274,18 @@ def without(cells: Sequence[str], left_out: Collection[int]) -> list[str]:
     return [cell for place, cell in enumerate(cells) if place not in left_out]
 
 
-def bullets(out: Console, heading: str, lines: Iterable[str]) -> None:
-    """A heading and its lines, broken between words on a terminal, whole elsewhere."""
-    out.print(f"[bold]{heading}[/bold]")
+def bullets(out: Console, heading: str, lines: Sequence[str]) -> None:
+    """A heading and its lines, broken between words on a terminal, whole elsewhere; nothing where there are no lines."""
+    if lines:
+        out.print(f"[bold]{heading}[/bold]")
     for line in lines:
         text = textwrap.fill(line, out.width - 4, subsequent_indent="    ", break_on_hyphens=False) if out.is_terminal else line
         out.print(f"  - {text}", soft_wrap=True, markup=False)
+
+
+def absent(out: Console, reasons: Mapping[str, str]) -> None:
+    """Who took no part, and why."""
+    bullets(out, "Absent", [f"{name}: {reason}" for name, reason in reasons.items()])
 
 
 def left_out(out: Console, lines: Sequence[str]) -> None:

@@ -6,23 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import _processes
+from benchmarks import _processes, _race
 from benchmarks._crops import Job
 from benchmarks._harness import Spread, rotated
-from benchmarks._worker import Worker, WorkerError, line_up_workers
+from benchmarks._worker import Worker, WorkerError
 
 MODULE = "benchmarks._loader_session"
 WARM = 2  # epochs before the first that counts
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(_race.Variant):
     """One contestant."""
 
-    key: str
     maker: str
     options: tuple[Any, ...] = ()
-    quick: bool = False  # takes part with --quick
     cuda: bool | None = None  # True: with --device cuda alone; False: without it alone
     steps: bool = False  # with --device cuda it also feeds a model
 
@@ -50,57 +48,25 @@ CONTESTANTS = (
 )
 
 
-def chosen(only: Sequence[str], quick: bool, device: str) -> list[Variant]:
-    """Those whose key holds one of the parts (Pillow's always stays); without parts all, or the quick ones."""
-    fit = [variant for variant in CONTESTANTS if variant.cuda is None or variant.cuda == (device != "cpu")]
-    if not only:
-        return [variant for variant in fit if variant.quick or not quick]
-    if "all" in only:
-        return fit
-    found = [variant for variant in fit if any(part.lower() in variant.key for part in only)]
-    return [variant for variant in fit if variant in found or variant.key == PILLOW] if found else []
+def available(device: str) -> list[Variant]:
+    """Those that can be asked for a batch on this device."""
+    return [variant for variant in CONTESTANTS if variant.cuda is None or variant.cuda == (device != "cpu")]
 
 
 @dataclass
-class Entry:
+class Entry(_race.Pipeline[Variant]):
     """A pipeline that takes part, and what was measured: images, seconds and CPU seconds of each epoch."""
 
-    variant: Variant
-    worker: Worker
-    label: str
-    note: str
     output: str
-    turns: list[dict[str, float]] = field(default_factory=list)
     fed: list[dict[str, float]] = field(default_factory=list)  # epochs that feed a model
     peak: int | None = None  # bytes
-
-    def rate(self) -> Spread:
-        return Spread.of(turn["images"] / turn["seconds"] for turn in self.turns)
 
     def cpu(self) -> Spread:
         """CPU milliseconds an image, the whole process tree."""
         return Spread.of(1000 * turn["cpu"] / turn["images"] for turn in self.turns)
 
 
-@dataclass
-class Race:
-    """All that one run found out."""
-
-    job: Job
-    entries: dict[str, Entry] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)  # variant -> reason
-
-    def close(self) -> None:
-        for entry in self.entries.values():
-            entry.worker.close()
-
-    def ratio(self, ours: str, other: str) -> Spread | None:
-        """How many times as fast, round by round: neighbours in time share the machine's mood."""
-        pair = [self.entries.get(key) for key in (ours, other)]
-        if any(entry is None or not entry.turns for entry in pair):
-            return None
-        mine, theirs = (entry.turns for entry in pair if entry is not None)
-        return Spread.of(b["seconds"] / a["seconds"] for a, b in zip(mine, theirs, strict=True))
+Race = _race.PipelineRace[Entry]
 
 
 def line_up(variants: Sequence[Variant], job: Job, step: Callable[..., None]) -> Race:
@@ -117,17 +83,14 @@ def line_up(variants: Sequence[Variant], job: Job, step: Callable[..., None]) ->
             raise WorkerError(f"yields {seen['images']:.0f} images of {len(job)}")
         return Entry(variant, worker, opened["label"], opened["note"], opened["output"], peak=peak.highest)
 
-    race.entries, race.absent = line_up_workers(variants, lambda _: Worker(environment, MODULE), enter, step)
+    race.line_up(variants, lambda _: Worker(environment, MODULE), enter, step)
     return race
 
 
 def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
-    """Every round: an epoch of each. The starting variant moves on from round to round."""
-    for turn in range(rounds):
-        for entry in rotated(list(race.entries.values()), turn):
-            step(0, f"round {turn + 1} of {rounds}, {entry.variant.key}")
-            entry.turns.append(entry.worker.ask("epoch", WARM + turn))
-        step(1)
+    """Every round: an epoch of each."""
+    for turn, entry in race.rounds(rounds, step):
+        entry.turns.append(entry.worker.ask("epoch", WARM + turn))
 
 
 def run_steps(race: Race, rounds: int, step: Callable[..., None]) -> None:

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import _bars, _harness
+from benchmarks._bars import Bar
 from benchmarks._harness import Row, Spread, ratio
 from benchmarks._loader_race import PILLOW, Entry, Race
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A ratio of rates that is promised."""
-
-    ours: str
-    other: str
-    least: float
-    what: str
-
 
 BARS = {
     "cpu": (
@@ -38,7 +27,7 @@ def rows(race: Race) -> list[Row]:
     """One row a pipeline; where a model was fed, one more."""
     made = []
     for key, entry in race.entries.items():
-        rate, cpu, beside = entry.rate(), entry.cpu(), race.ratio(key, PILLOW)
+        cpu, beside = entry.cpu(), race.ratio(key, PILLOW)
         extra: dict[str, Any] = {
             "key": key,
             "output": entry.output,
@@ -46,15 +35,13 @@ def rows(race: Race) -> list[Row]:
             "peak_mb": None if entry.peak is None else round(entry.peak / 1e6, 1),
             "ratio": {} if beside is None else {PILLOW: round(beside.median, 3)},
         }
-        figures = round(rate.median, 1), round(rate.iqr, 1), rate.n
-        made.append(Row(entry.label, "images/s", *figures, race.job.threads, entry.note, extra))
+        made.append(Row(entry.label, "images/s", *entry.rate().rounded(1), race.job.threads, entry.note, extra))
     for key, entry in race.entries.items():
         if entry.fed:
             share, fed = waiting(entry), Spread.of(turn["images"] / turn["seconds"] for turn in entry.fed)
             extra = {"key": f"{key}, fed", "output": entry.output, "images_per_second": round(fed.median, 1)}
-            figures = round(share.median, 4), round(share.iqr, 4), share.n
             name = f"ResNet-50 step waits for {entry.label}"
-            made.append(Row(name, "share of time", *figures, race.job.threads, entry.note, extra))
+            made.append(Row(name, "share of time", *share.rounded(4), race.job.threads, entry.note, extra))
     return made
 
 
@@ -68,19 +55,14 @@ def bars(race: Race) -> list[dict[str, Any]]:
     found = []
     for bar in BARS["cpu" if race.job.device == "cpu" else "cuda"]:
         other = race.entries[bar.other].label if bar.other in race.entries else bar.other
-        found.append(_bars.outcome(bar.ours, other, bar.what, race.ratio(bar.ours, bar.other), bar.least))
+        found.append(bar.outcome(race.ratio(bar.ours, bar.other), other))
     return found
 
 
 def losses(race: Race) -> list[str]:
     """Where ours is not faster, and what is not compared."""
-    said = []
-    for key, entry in race.entries.items():
-        if key == "loader 24s" or (entry.variant.ours and entry.output == "rgb"):
-            for other, rival in race.entries.items():
-                beside = race.ratio(key, other)
-                if not rival.variant.ours and beside is not None and beside.median < 1:
-                    said.append(f"{entry.label} is {ratio(beside.median)} x as fast as {rival.label}.")
+    ours = [key for key, entry in race.entries.items() if key == "loader 24s" or (entry.variant.ours and entry.output == "rgb")]
+    said = race.slower(ours, [key for key, entry in race.entries.items() if not entry.variant.ours])
     said.append("Rivals get their crops as numbers before the clock starts; ours draws them while it runs.")
     return said
 
@@ -98,8 +80,7 @@ def show(race: Race, bar_rows: Sequence[Mapping[str, Any]]) -> None:
         out.print(made)
     out.print(_bars.table(out, "Targets", "", bar_rows, (_bars.SPREAD, _bars.OTHER)))
     _harness.bullets(out, "Where there is no gain", losses(race))
-    if race.absent:
-        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in race.absent.items()])
+    _harness.absent(out, race.absent)
 
 
 def _rates(race: Race, left_out: Collection[int]) -> _harness.Table:

@@ -22,8 +22,7 @@ class Session:
 
     def open(self, maker: str, options: tuple[Any, ...], job: Job) -> dict[str, str]:
         """Make the pipeline on as many cores as the job has; answers with its label and note."""
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.threads])
+        _processes.keep_to(job.threads)
         from benchmarks import _loader_rivals, _pipelines
 
         self._pipeline = {**_pipelines.MAKERS, **_loader_rivals.MAKERS}[maker](job, *options)

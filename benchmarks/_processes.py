@@ -1,13 +1,45 @@
-"""CPU time and memory of a process with all its children: a loader's workers count as the loader's own."""
+"""What a process and its children use of the machine: cores, threads, CPU time and memory.
+
+A loader's workers count as the loader's own."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 _INTERVAL = 0.02  # seconds between two looks at the memory
+
+
+def keep_to(cores: int) -> None:
+    """This process and its children run on so many cores, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+
+def together(threads: int, work: Callable[[int], None]) -> None:
+    """Call `work` with 0 here and with each further number in a thread of its own, until all are done.
+
+    Raises:
+        RuntimeError: One of them raised; the text is the first error's."""
+    errors: list[Exception] = []
+
+    def member(number: int) -> None:
+        try:
+            work(number)
+        except Exception as error:
+            errors.append(error)
+
+    others = [threading.Thread(target=member, args=(number,)) for number in range(1, threads)]
+    for thread in others:
+        thread.start()
+    member(0)
+    for thread in others:
+        thread.join()
+    if errors:
+        raise RuntimeError(f"{type(errors[0]).__name__}: {errors[0]}") from errors[0]
 
 
 def tree(root: int) -> list[int]:

@@ -1,163 +1,152 @@
-"""Runs the variants of `benchmarks.decode` side by side: one process each, their turns interleaved, several rounds."""
+"""What all races have in common: who takes part, a process for each, turns that go round, and ratios round by round."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from benchmarks._data import FileSet
-from benchmarks._harness import Spread, Timings, rotated
-from benchmarks._variants import Variant
-from benchmarks._worker import Worker, WorkerError, line_up_workers
-
-SLOW_EVERY = 3  # slow variants run in every third round
-MOST_FAILURES = 0.1  # a variant that cannot read more than this share of a set is listed as absent
+from benchmarks import _harness
+from benchmarks._crops import Job
+from benchmarks._harness import Spread, ratio, rotated
+from benchmarks._worker import Worker, WorkerError
 
 
-@dataclass
-class Entry:
-    """A variant that takes part, and what was measured."""
+class HasKey(Protocol):
+    """A variant, as far as it is told apart from others."""
 
-    variant: Variant
-    worker: Worker
-    label: str
-    note: str
-    times: dict[str, Timings] = field(default_factory=dict)
-    peak: int | None = None  # bytes above files and libraries, on the variant's first set
-
-
-@dataclass
-class Race:
-    """All that one run found out."""
-
-    sets: dict[str, FileSet]
-    kept: dict[str, list[int]]  # by set: the files that every variant reads
-    entries: dict[str, Entry]
-    absent: dict[str, str]  # variant -> reason
-    left_out: list[str]  # files that some variant cannot read
-
-    def files(self, name: str) -> int:
-        return len(self.kept[name])
-
-    def nbytes(self, name: str) -> int:
-        return sum(len(self.sets[name].files[index].data) for index in self.kept[name])
-
-    def close(self) -> None:
-        for entry in self.entries.values():
-            entry.worker.close()
-
-
-def line_up(variants: Sequence[Variant], sets: Mapping[str, FileSet], step: Callable[..., None]) -> Race:
-    """Start a process for each variant, hand it its files, and let it read each once (not timed).
-
-    Peak memory is taken here, in a fresh process that has just its files and libraries in memory."""
-    race = Race(dict(sets), {}, {}, {}, [])
-    failures: dict[str, dict[int, str]] = {name: {} for name in sets}
-
-    def enter(variant: Variant, worker: Worker) -> Entry:
-        opened = worker.ask("open", variant.maker, variant.options)
-        entry = Entry(variant, worker, opened["label"], opened["note"])
-        failed_here: dict[str, dict[int, str]] = {}
-        for name in variant.sets:
-            if name not in sets:
-                continue
-            worker.ask("files", name, sets[name].sources)
-            failed_here[name] = failed = worker.ask("warm", name)
-            if len(failed) > MOST_FAILURES * len(sets[name]):
-                first = next(iter(failed.values()))
-                raise WorkerError(f"cannot read {len(failed)} of {len(sets[name])} files ({name}): {first}")
-            if not entry.times:
-                entry.peak = worker.ask("peak")
-            entry.times[name] = Timings()
-        for name, failed in failed_here.items():
-            failures[name].update(failed)
-            lines = [f"{name}: {sets[name].files[index].name}: {entry.label}: {text}" for index, text in failed.items()]
-            race.left_out.extend(lines)
-        return entry
-
-    race.entries, race.absent = line_up_workers(variants, lambda variant: Worker(variant.environment), enter, step)
-    race.kept = {name: [i for i in range(len(sets[name])) if i not in failures[name]] for name in sets}
-    return race
-
-
-def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
-    """Every round: each set, each variant on it, all files once. The starting variant moves on from round to round."""
-    for turn in range(rounds):
-        for name, indices in race.kept.items():
-            running = [entry for entry in race.entries.values() if name in entry.times]
-            for entry in rotated(running, turn):
-                if entry.variant.slow and turn % SLOW_EVERY:
-                    continue
-                step(0, f"round {turn + 1} of {rounds}, {name}, {entry.variant.key}")
-                entry.times[name].add(entry.worker.ask("turn", name, indices), len(indices))
-        step(1)
+    @property
+    def key(self) -> str: ...
 
 
 @dataclass(frozen=True)
-class Threaded:
-    """Files a second with all threads, wall time."""
+class Variant:
+    """One contestant."""
 
     key: str
+    quick: bool = field(default=False, kw_only=True)  # takes part with --quick
+
+
+V = TypeVar("V", bound=HasKey)
+C = TypeVar("C", bound=Variant)
+
+
+def chosen(everyone: Sequence[C], only: Sequence[str], quick: bool, what: str, always: str = "") -> list[C]:
+    """Who is to take part.
+
+    Args:
+        everyone: Who could.
+        only: Parts of keys, or `all`; whose key holds one of them takes part. Where there are none: all, or the quick ones.
+        quick: The quick ones alone, where there are no parts.
+        what: What one of them is called where no key holds a part, which ends the program.
+        always: The key of one that is never left out by parts.
+    """
+    if not only:
+        return [variant for variant in everyone if variant.quick or not quick]
+    found = [variant for variant in everyone if "all" in only or any(part.lower() in variant.key for part in only)]
+    if not found:
+        keys = ", ".join(variant.key for variant in everyone)
+        _harness.fail(f"--only {' '.join(only)}: no such {what}; there are: {keys}")
+    return [variant for variant in everyone if variant in found or variant.key == always]
+
+
+@dataclass
+class Entry(Generic[V]):
+    """A variant that takes part, in a process of its own."""
+
+    variant: V
+    worker: Worker
     label: str
-    rate: Spread
-    how: str
+    note: str
 
 
-def run_threaded(race: Race, name: str, threads: int, rounds: int, step: Callable[..., None]) -> list[Threaded]:
-    """The same files by all threads: our batches bring their own, all others get one process a core and share the files."""
-    indices = race.kept[name]
-    teams: dict[str, list[Worker]] = {}
-    walls: dict[str, list[float]] = {}
-    entries = {key: entry for key, entry in race.entries.items() if entry.variant.all_threads and name in entry.times}
-    try:
-        for key, entry in entries.items():
-            variant = entry.variant
-            own_threads = variant.maker == "packed"
-            team = [Worker(variant.environment) for _ in range(1 if own_threads else threads)]
-            teams[key], walls[key] = team, []
-            for member, worker in enumerate(team):
-                share = indices[member :: len(team)]
-                worker.ask("open", variant.maker, variant.options)
-                worker.ask("files", name, [race.sets[name].files[index].data for index in share])
-                worker.ask("batch", name, range(len(share)))
-        for turn in range(rounds):
-            for key in rotated(list(teams), turn):
-                step(0, f"all threads, round {turn + 1} of {rounds}, {key}")
-                walls[key].append(_wall_seconds(teams[key], name, len(indices)))
-            step(1)
-    finally:
-        for team in teams.values():
-            for worker in team:
+E = TypeVar("E", bound=Entry[Any])
+
+
+@dataclass
+class Race(Generic[E]):
+    """All that one run found out."""
+
+    entries: dict[str, E] = field(default_factory=dict, kw_only=True)  # by the variants' keys
+    absent: dict[str, str] = field(default_factory=dict, kw_only=True)  # variant -> reason
+
+    def line_up(
+        self,
+        variants: Iterable[V],
+        start: Callable[[V], Worker],
+        enter: Callable[[V, Worker], E],
+        step: Callable[..., None],
+    ) -> None:
+        """A process for each variant, in which `enter` warms it up; who fails there is absent."""
+        for variant in variants:
+            step(0, f"warm-up, {variant.key}")
+            worker = start(variant)
+            try:
+                self.entries[variant.key] = enter(variant, worker)
+            except WorkerError as error:
+                self.absent[variant.key] = str(error).strip().splitlines()[0]
                 worker.close()
-    done = []
-    for key, seconds in walls.items():
-        rates = Spread.of(len(indices) / wall for wall in seconds)
-        rate = Spread(len(indices) / statistics.median(seconds), rates.iqr, rates.n)
-        how = "own threads" if len(teams[key]) == 1 else f"{threads} processes"
-        done.append(Threaded(key, entries[key].label, rate, how))
-    return done
+            step(1)
+
+    @contextmanager
+    def held(self, what: str) -> Iterator[None]:
+        """For the time in which turns are taken; the processes end with it.
+
+        The program ends with one line where nobody takes part, or where one (called `what`) stops after its warm-up."""
+        try:
+            if not self.entries:
+                key, reason = next(iter(self.absent.items()))
+                _harness.fail(f"no {what} can be run; {key}: {reason}")
+            yield
+        except WorkerError as error:
+            _harness.fail(f"a {what} has stopped: {error}")
+        finally:
+            for entry in self.entries.values():
+                entry.worker.close()
+
+    def rounds(self, count: int, step: Callable[..., None]) -> Iterator[tuple[int, E]]:
+        """Who has its turn, with the round's number. Every round all have one; who starts moves on from round to round."""
+        for turn in range(count):
+            for entry in rotated(list(self.entries.values()), turn):
+                step(0, f"round {turn + 1} of {count}, {entry.variant.key}")
+                yield turn, entry
+            step(1)
 
 
-def _wall_seconds(team: Sequence[Worker], name: str, count: int) -> float:
-    """Wall time from the first start to the last answer."""
-    shares = [range(len(range(member, count, len(team)))) for member in range(len(team))]
-    begin = time.perf_counter()
-    for worker, share in zip(team, shares, strict=True):
-        worker.start("batch", name, share)
-    for worker in team:
-        worker.finish()
-    return time.perf_counter() - begin
+@dataclass
+class Pipeline(Entry[V]):
+    """A way to a job's batches, and what was measured of each turn: its images, its seconds, and more."""
+
+    turns: list[dict[str, float]] = field(default_factory=list, kw_only=True)
+
+    def rate(self) -> Spread:
+        """Images a second."""
+        return Spread.of(turn["images"] / turn["seconds"] for turn in self.turns)
 
 
-def run_large(path: str, channels: str) -> dict[str, Any]:
-    """One large file into the packed form, in a process that has never decoded anything."""
-    worker = Worker()
-    try:
-        worker.ask("open", "packed_large", (channels,))
-        answer: dict[str, Any] = worker.ask("large", path)
-        return answer
-    finally:
-        worker.close()
+P = TypeVar("P", bound=Pipeline[Any])
+
+
+@dataclass
+class PipelineRace(Race[P]):
+    """Ways to the same batches, held against each other."""
+
+    job: Job
+
+    def ratio(self, ours: str, other: str) -> Spread | None:
+        """How many times as fast, round by round: neighbours in time share the machine's mood. None where one has no turn."""
+        pair = [self.entries.get(key) for key in (ours, other)]
+        if any(entry is None or not entry.turns for entry in pair):
+            return None
+        mine, theirs = ([turn["images"] / turn["seconds"] for turn in entry.turns] for entry in pair if entry is not None)
+        return Spread.of(a / b for a, b in zip(mine, theirs, strict=True))
+
+    def slower(self, ours: Iterable[str], rivals: Iterable[str]) -> list[str]:
+        """Where ours is not faster than a rival, in words."""
+        return [
+            f"{self.entries[key].label} is {ratio(beside.median)} x as fast as {self.entries[other].label}."
+            for key in ours
+            for other in rivals
+            if (beside := self.ratio(key, other)) is not None and beside.median < 1
+        ]

@@ -26,8 +26,7 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with (folder / DATA).open("rb") as file:
-            self.data: Bytes = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        self.data = mapped(folder / DATA)
         self.offsets: NDArray[np.int64] = np.load(folder / OFFSETS)
 
     def __len__(self) -> int:
@@ -47,10 +46,24 @@ class Records:
     def targets(self) -> NDArray[np.int64]:
         return np.arange(len(self), dtype=np.int64) % CLASSES
 
+    def column(self, start: int, stop: int) -> Any:
+        """Some records as a column of an Arrow batch, large_binary."""
+        import pyarrow as pa
+
+        first, last = self.offsets[start], self.offsets[stop]
+        buffers = [None, pa.py_buffer(self.offsets[start : stop + 1] - first), pa.py_buffer(self.data[first:last])]
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), stop - start, buffers)
+
     def parts(self, count: int) -> list[range]:
         """The records dealt to so many files, in order."""
         edges = [round(len(self) * k / count) for k in range(count + 1)]
         return [range(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def mapped(path: Path) -> Bytes:
+    """A file's bytes, in memory as far as they are read."""
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def write(folder: Path, records: Sequence[Any], count: int) -> Records:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from benchmarks import _bars, _core_race, _harness
+from benchmarks._decode_race import Entry, Race, Threaded
 from benchmarks._harness import Row, Spread, ratio
-from benchmarks._race import Entry, Race, Threaded
 from benchmarks._variants import BARS, MAIN, PROGRESSIVE
 
 NEWER, SYSTEM, PILLOW_448 = "libjpeg pillow", "libjpeg system", "pillow 448"
@@ -36,8 +36,7 @@ def rows(race: Race) -> list[Row]:
             }
             if name == entry.variant.sets[0]:
                 extra["peak_mb"] = None if entry.peak is None else round(entry.peak / 1e6, 1)
-            median, iqr = round(rate.median, 1), round(rate.iqr, 1)
-            made.append(Row(f"{entry.label}, {name}", "images/s", median, iqr, rate.n, 1, entry.note, extra))
+            made.append(Row(f"{entry.label}, {name}", "images/s", *rate.rounded(1), 1, entry.note, extra))
     return made
 
 
@@ -46,8 +45,7 @@ def threaded_rows(race: Race, threaded: Sequence[Threaded], threads: int) -> lis
     made = []
     for one in threaded:
         extra = {"key": one.key, "set": MAIN, "mb_per_s": round(one.rate.median * mean / 1e6, 1)}
-        median, iqr = round(one.rate.median, 1), round(one.rate.iqr, 1)
-        made.append(Row(f"{one.label}, {MAIN}", "images/s", median, iqr, one.rate.n, threads, one.how, extra))
+        made.append(Row(f"{one.label}, {MAIN}", "images/s", *one.rate.rounded(1), threads, one.how, extra))
     return made
 
 
@@ -71,8 +69,7 @@ def bars(race: Race) -> list[dict[str, Any]]:
     for bar in BARS:
         other = yardstick(race) if bar.other == "libjpeg" else bar.other
         label = race.entries[other].label if other in race.entries else bar.other
-        measured = _measured(race, bar.files, bar.ours, other)
-        found.append(_bars.outcome(bar.ours, label, bar.files, measured, bar.least, bar.wish, bar.promised))
+        found.append(bar.outcome(_measured(race, bar.what, bar.ours, other), label))
     return found
 
 
@@ -100,11 +97,8 @@ def show(
         out.print(_core_race.packing_table(packing))
     if large:
         out.print(_large_table(large))
-    slower = losses(race)
-    if slower:
-        _harness.bullets(out, "Where there is no gain", slower)
-    if absent:
-        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in absent.items()])
+    _harness.bullets(out, "Where there is no gain", losses(race))
+    _harness.absent(out, absent)
     if race.left_out:
         out.print(f"[bold]Left out[/bold], for all variants: {len(race.left_out)} files; the first: {race.left_out[0]}")
 

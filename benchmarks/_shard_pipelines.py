@@ -6,8 +6,6 @@ What runs in an environment of rivals needs no dctload: it is imported where it 
 from __future__ import annotations
 
 import importlib.metadata
-import mmap
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._crops import Crops, Job
-from benchmarks._records import Bytes, Records
+from benchmarks._processes import together
+from benchmarks._records import Bytes, Records, mapped
 
 CHUNK = 4  # slow pipelines read one sample in so many
 
@@ -156,16 +155,13 @@ class Copied(_Batches):
         self._random = random
         self._size = np.asarray(opened.column("nbytes")).astype(np.int64)
         self._offset, self._shard = np.asarray(opened.column("offset")), np.asarray(opened.shards)
-        self._maps = [_mapped(path) for path in sorted(Path(job.sets[stored]).glob("shard-*.arrow"))]
+        self._maps = [mapped(path) for path in sorted(Path(job.sets[stored]).glob("shard-*.arrow"))]
         self._out = np.zeros(_room(self._size, job.batch_size), np.uint8)
+        if len(self._out) > max(map(len, self._maps)):  # `_copy_ends` would look for room in vain
+            raise ValueError(f"{job.batch_size} records may be larger than a shard")
 
     def epoch(self, number: int) -> Iterator[int]:
-        threads = [threading.Thread(target=self._work, args=(k,)) for k in range(1, self.job.threads)]
-        for thread in threads:
-            thread.start()
-        self._work(0)
-        for thread in threads:
-            thread.join()
+        together(self.job.threads, self._work)
         self.nbytes += int(self._size.sum())
         yield len(self._order)
 
@@ -220,23 +216,13 @@ class Library(_Batches):
         self._order = self.job.order(number)[::CHUNK]
 
     def epoch(self, number: int) -> Iterator[int]:
-        batches, errors = list(self.batches()), list[Exception]()
+        batches = list(self.batches())
 
         def work(member: int) -> None:
-            try:
-                for batch in batches[member :: self.job.threads]:
-                    self._container.read(batch.tolist(), self._outs[member])
-            except Exception as error:
-                errors.append(error)
+            for batch in batches[member :: self.job.threads]:
+                self._container.read(batch.tolist(), self._outs[member])
 
-        threads = [threading.Thread(target=work, args=(k,)) for k in range(1, self.job.threads)]
-        for thread in threads:
-            thread.start()
-        work(0)
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise RuntimeError(f"{self.job.threads} threads: {type(errors[0]).__name__}: {errors[0]}")
+        together(self.job.threads, work)
         self.nbytes += int(self._sizes[self._order].sum())
         yield len(self._order)
 
@@ -288,11 +274,6 @@ class Pillow(_Batches):
         for x in self._pipeline.epoch(number):
             self.nbytes += x.numel() * x.element_size()
             yield len(x)
-
-
-def _mapped(path: Path) -> Bytes:
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 def _room(sizes: NDArray[Any], batch: int) -> int:

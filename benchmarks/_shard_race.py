@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _race
 from benchmarks._container_race import interpreter
-from benchmarks._harness import Spread, rotated
+from benchmarks._harness import Spread
 from benchmarks._shard_pipelines import ShardJob
-from benchmarks._worker import Worker, WorkerError, line_up_workers
+from benchmarks._worker import Worker, WorkerError
 
 MODULE = "benchmarks._shard_session"
 TURN = 0.5  # seconds of a turn, about; a slow pipeline's epoch takes longer
 CLASSES = 1000
+PILLOW = "pillow"
+LARGE = 256  # images of a large batch
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One contestant; `threads` 1: by one core even where there are more."""
+class Variant(_race.Variant):
+    """One contestant; what is None is as the run has it."""
 
-    key: str
     maker: str
     options: tuple[Any, ...] = ()
-    quick: bool = False
-    threads: int | None = None
+    threads: int | None = None  # 1: by one core even where there are more
+    batch: int | None = None  # images
 
     @property
     def ours(self) -> bool:
@@ -46,12 +48,18 @@ CONTESTANTS = (
     Variant("shards 64s as 24s, crops", "stored", ("64s", "24s", True, True)),
     Variant("loader 24s", "loader", ("24s",), quick=True),
     Variant("loader 64s", "loader", ("64s",)),
+    Variant(f"shards 24s, batches of {LARGE}", "stored", ("24s", "24s", True, False), batch=LARGE, quick=True),
+    Variant(f"shards 64s, batches of {LARGE}", "stored", ("64s", "64s", True, False), batch=LARGE),
+    Variant(f"loader 24s, batches of {LARGE}", "loader", ("24s",), batch=LARGE, quick=True),
+    Variant(f"loader 64s, batches of {LARGE}", "loader", ("64s",), batch=LARGE),
     Variant("memcpy 24s", "copied", ("24s", False), quick=True),
     Variant("memcpy 64s", "copied", ("64s", False), quick=True),
+    Variant(f"memcpy 24s, batches of {LARGE}", "copied", ("24s", False), batch=LARGE, quick=True),
+    Variant(f"memcpy 64s, batches of {LARGE}", "copied", ("64s", False), batch=LARGE),
     Variant("memcpy 24s, records", "copied", ("24s", True)),
     Variant("decoded 24s", "decoded", ("24s",), quick=True),
     Variant("decoded 64s", "decoded", ("64s",), quick=True),
-    Variant("pillow", "pillow", quick=True),
+    Variant(PILLOW, "pillow", quick=True),
     Variant("shards 24s, 1 thread", "stored", ("24s", "24s", True, False), threads=1),
     Variant("memcpy 24s, 1 thread", "copied", ("24s", False), threads=1),
     Variant("mds", "library", ("mds",)),
@@ -62,45 +70,19 @@ CONTESTANTS = (
 
 
 @dataclass
-class Entry:
-    """A pipeline that takes part, and what was measured of each turn."""
+class Entry(_race.Pipeline[Variant]):
+    """A pipeline that takes part, and what was measured: images, bytes of their batches, and seconds of each turn."""
 
-    variant: Variant
-    worker: Worker
-    label: str
-    note: str
     threads: int
     epochs: int  # a turn
-    turns: list[dict[str, float]] = field(default_factory=list)
     memory: int | None = None  # bytes
-
-    def rate(self) -> Spread:
-        return Spread.of(turn["images"] / turn["seconds"] for turn in self.turns)
 
     def bandwidth(self) -> Spread:
         """MB/s of batches; 0 where the pipeline does not tell their size."""
         return Spread.of(turn["bytes"] / turn["seconds"] / 1e6 for turn in self.turns)
 
 
-@dataclass
-class Race:
-    """All that one run found out."""
-
-    job: ShardJob
-    entries: dict[str, Entry] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
-
-    def close(self) -> None:
-        for entry in self.entries.values():
-            entry.worker.close()
-
-    def ratio(self, ours: str, other: str) -> Spread | None:
-        """How many times as fast, round by round: neighbours in time share the machine's mood."""
-        pair = [self.entries.get(key) for key in (ours, other)]
-        if any(entry is None or not entry.turns for entry in pair):
-            return None
-        mine, theirs = ([turn["images"] / turn["seconds"] for turn in entry.turns] for entry in pair if entry is not None)
-        return Spread.of(a / b for a, b in zip(mine, theirs, strict=True))
+Race = _race.PipelineRace[Entry]
 
 
 def line_up(variants: Sequence[Variant], job: ShardJob, rivals: str | None, step: Callable[..., None]) -> Race:
@@ -108,27 +90,25 @@ def line_up(variants: Sequence[Variant], job: ShardJob, rivals: str | None, step
     race = Race(job)
 
     def enter(variant: Variant, worker: Worker) -> Entry:
-        threads = min(variant.threads or job.threads, job.threads)
-        opened = worker.ask("open", variant.maker, variant.options, replace(job, threads=threads))
+        own = replace(job, threads=variant.threads or job.threads, batch_size=variant.batch or job.batch_size)
+        opened = worker.ask("open", variant.maker, variant.options, own)
         worker.ask("epochs", 0, 1)
         seen = worker.ask("epochs", 1, 1)
         epochs = max(1, round(TURN / seen["seconds"]))
-        return Entry(variant, worker, opened["label"], opened["note"], threads, epochs, memory=worker.ask("memory"))
+        label = opened["label"] + (f", batches of {variant.batch}" if variant.batch else "")
+        return Entry(variant, worker, label, opened["note"], own.threads, epochs, worker.ask("memory"))
 
     def start(variant: Variant) -> Worker:
         return Worker({"OMP_NUM_THREADS": str(job.threads)}, MODULE, interpreter(not variant.rival, rivals))
 
-    race.entries, race.absent = line_up_workers(variants, start, enter, step)
+    race.line_up(variants, start, enter, step)
     return race
 
 
 def run(race: Race, rounds: int, step: Callable[..., None]) -> None:
-    """Every round: a turn of each. The starting pipeline moves on from round to round."""
-    for turn in range(rounds):
-        for entry in rotated(list(race.entries.values()), turn):
-            step(0, f"round {turn + 1} of {rounds}, {entry.variant.key}")
-            entry.turns.append(entry.worker.ask("epochs", 2 + turn, entry.epochs))
-        step(1)
+    """Every round: a turn of each."""
+    for turn, entry in race.rounds(rounds, step):
+        entry.turns.append(entry.worker.ask("epochs", 2 + turn, entry.epochs))
 
 
 def memory(job: ShardJob, stored: str) -> int:

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import _bars, _harness
+from benchmarks._bars import Bar
 from benchmarks._harness import Row, Spread, ratio
-from benchmarks._loader_tables import line
-from benchmarks._shard_race import Race
+from benchmarks._markdown import bold, table
+from benchmarks._shard_race import LARGE, PILLOW, Race
 
-PILLOW = "pillow"
 WHOLE = ("shards 24s", "shards 64s", "loader 24s", "loader 64s")  # all that is stored of every image
+BATCHES = ("", f", batches of {LARGE}")  # ends of keys: as the run has them, and large ones
 BESIDE = (PILLOW, "decoded 24s", "memcpy 24s")
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A ratio of rates; without a promise where `promised` is False."""
-
-    ours: str
-    other: str
-    least: float
-    what: str
-    promised: bool = True
-
-
 BARS = (
-    *(Bar(who, f"decoded {who[-3:]}", 20, "decoding the same files") for who in WHOLE),
-    *(Bar(who, PILLOW, 100, "Pillow's ImageFolder loader") for who in WHOLE),
-    *(Bar(who, f"memcpy {who[-3:]}", 0.6, "a plain copy") for who in WHOLE),
+    *(Bar(who + of, f"decoded {who[-3:]}", 20, "decoding the same files") for of in BATCHES for who in WHOLE),
+    *(Bar(who + of, PILLOW, 100, "Pillow's ImageFolder loader") for of in BATCHES for who in WHOLE),
+    *(Bar(who + of, f"memcpy {who[-3:]}{of}", 0.6, "a plain copy") for of in BATCHES for who in WHOLE),
     Bar("shards 24s", "memcpy 24s, records", 0.6, "a copy, record by record", promised=False),
     Bar("shards 24s, later epochs", "memcpy 24s", 0.6, "a plain copy", promised=False),
     Bar("shards 24s, 1 thread", "memcpy 24s, 1 thread", 0.6, "a plain copy, 1 thread", promised=False),
@@ -50,7 +39,7 @@ def rows(race: Race) -> list[Row]:
     """One row a pipeline."""
     made = []
     for key, entry in race.entries.items():
-        rate, bandwidth = entry.rate(), entry.bandwidth()
+        bandwidth = entry.bandwidth()
         beside = {other: found for other in BESIDE if (found := race.ratio(key, other)) is not None}
         extra: dict[str, Any] = {
             "key": key,
@@ -59,7 +48,7 @@ def rows(race: Race) -> list[Row]:
             "memory_mb": None if entry.memory is None else round(entry.memory / 1e6, 1),
             "ratio": {other: round(found.median, 3) for other, found in beside.items()},
         }
-        made.append(Row(entry.label, "images/s", round(rate.median), round(rate.iqr), rate.n, entry.threads, entry.note, extra))
+        made.append(Row(entry.label, "images/s", *entry.rate().rounded(), entry.threads, entry.note, extra))
     return made
 
 
@@ -68,8 +57,7 @@ def opening_rows(images: int, found: Sequence[Mapping[str, float]], held: Mappin
     seconds = Spread.of(one["seconds"] for one in found)
     memory = round(Spread.of(one["bytes"] for one in found).median / 1e6, 1)
     extra = {"key": "opening", "images": images, "memory_mb": memory, "met": seconds.median < OPENING, "target": OPENING}
-    figures = round(seconds.median, 4), round(seconds.iqr, 4), seconds.n
-    made = [Row(f"opening a set of {images:,} images", "s", *figures, extra=extra)]
+    made = [Row(f"opening a set of {images:,} images", "s", *seconds.rounded(4), extra=extra)]
     for images, nbytes in held.items():
         extra = {"key": "memory", "images": images}
         made.append(Row(f"memory after reading {images:,} images", "MB", round(nbytes / 1e6, 1), 0, 1, extra=extra))
@@ -78,11 +66,7 @@ def opening_rows(images: int, found: Sequence[Mapping[str, float]], held: Mappin
 
 def bars(race: Race) -> list[dict[str, Any]]:
     """Each promised ratio beside what was measured."""
-    return [
-        _bars.outcome(bar.ours, bar.other, bar.what, race.ratio(bar.ours, bar.other), bar.least, promised=bar.promised)
-        for bar in BARS
-        if bar.promised or bar.ours in race.entries
-    ]
+    return [bar.outcome(race.ratio(bar.ours, bar.other)) for bar in BARS if bar.promised or bar.ours in race.entries]
 
 
 def quoted() -> list[dict[str, Any]]:
@@ -92,12 +76,8 @@ def quoted() -> list[dict[str, Any]]:
 
 def losses(race: Race) -> list[str]:
     """Where ours is not faster, and what the rows do not compare."""
-    said = []
-    for key in ("shards 24s", "loader 24s"):
-        for other, entry in race.entries.items():
-            beside = race.ratio(key, other)
-            if entry.variant.rival and beside is not None and beside.median < 1:
-                said.append(f"{race.entries[key].label} is {ratio(beside.median)} x as fast as {entry.label}.")
+    rivals = [key for key, entry in race.entries.items() if entry.variant.rival]
+    said = race.slower(("shards 24s", "loader 24s"), rivals)
     said.append("Other containers hand over bytes and check no record (array-record: every one); ours checks them all.")
     said.append("Pillow's and FFCV's figures are finished pictures; packed batches still need their transforms on the device.")
     return said
@@ -116,8 +96,7 @@ def show(race: Race, more: Sequence[Row], bar_rows: Sequence[Mapping[str, Any]])
     published = [f"{one['name']}: {one['images_per_s']:,} images/s ({one['source']})" for one in quoted()]
     _harness.bullets(out, "Published, not run here", published)
     _harness.bullets(out, "Where there is no gain", losses(race))
-    if race.absent:
-        _harness.bullets(out, "Absent", [f"{name}: {reason}" for name, reason in race.absent.items()])
+    _harness.absent(out, race.absent)
 
 
 def _rates(race: Race, left_out: Collection[int]) -> _harness.Table:
@@ -142,24 +121,24 @@ def _cells(row: dict[str, Any], threads: int, iqr: bool) -> list[str]:
 def markdown(content: dict[str, Any]) -> str:
     """The kept rates as a table of the documents; figures that others publish at its end."""
     heads = ["whole packed batches in memory", "images/s", "MB/s", "/ Pillow", "/ decoded 24s", "/ memcpy 24s", "memory, MB"]
-    lines = [line(*heads), "|---|" + "--:|" * (len(heads) - 1)]
+    shown = []
     for row in content["rows"]:
         if row["unit"] != "images/s":
             continue
         name, *figures = _cells(row, content["threads"], iqr=False)
-        lines.append(line(f"**{name}**" if row["ours"] else name, *figures))
-    lines += [line(f"{one['name']} (published)", f"{one['images_per_s']:,}", *[""] * 5) for one in content["quoted"]]
+        shown.append((bold(name, row["ours"]), *figures))
+    shown += [(f"{one['name']} (published)", f"{one['images_per_s']:,}", *[""] * 5) for one in content["quoted"]]
     sources = sorted({one["source"] for one in content["quoted"]})
-    return "\n".join([*lines, "", *(f"Published: {source}." for source in sources)])
+    return "\n".join([table(heads, shown), "", *(f"Published: {source}." for source in sources)])
 
 
 def markdown_limits(content: dict[str, Any]) -> str:
     """Opening and memory as a table of the documents."""
-    lines = ["| | measured | promised | |", "|---|--:|--:|---|"]
+    shown = []
     for row in content["rows"]:
         if row["unit"] == "images/s":
             continue
-        verdict = {True: "met", False: "**missed**"}.get(row.get("met"), "")
+        verdict = _bars.EMPHASIZED[row.get("met")]
         target = f"< {row['target']:g} {row['unit']}" if "target" in row else ""
-        lines.append(line(row["name"], f"{row['median']:g} {row['unit']}", target, verdict))
-    return "\n".join(lines)
+        shown.append((row["name"], f"{row['median']:g} {row['unit']}", target, verdict))
+    return table(["", "measured", "promised", "!"], shown)

@@ -20,8 +20,7 @@ class Session:
 
     def open(self, maker: str, options: tuple[Any, ...], job: ShardJob) -> dict[str, str]:
         """Make the pipeline on as many cores as the job has; answers with its label and note."""
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.threads])
+        _processes.keep_to(job.threads)
         self._pipeline = _shard_pipelines.MAKERS[maker](job, *options)
         return {"label": self._pipeline.label, "note": self._pipeline.note}
 

@@ -130,7 +130,7 @@ class Transfer:
             extra |= {"target_db": TARGET, "met": extra["snr_db"]["normalised"]["mean"] > TARGET}
         spread = Spread.of(one.sizes)
         name = f"{one.recipe}, transfer {one.mode.label}, {'any output' if exact else f'{one.channels} channels out'}"
-        return Row(name, "bytes/image", round(spread.median, 1), round(spread.iqr, 1), len(one.sizes), extra=extra)
+        return Row(name, "bytes/image", *spread.rounded(1), extra=extra)
 
 
 def measure(files: _data.FileSet, margins: Sequence[int] = (), step: Callable[..., None] | None = None) -> Transfer:

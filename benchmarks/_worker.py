@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO
 
 from benchmarks import _machine
 
@@ -30,17 +30,6 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
 }
-
-
-class HasKey(Protocol):
-    """A variant, as far as it is told apart from others."""
-
-    @property
-    def key(self) -> str: ...
-
-
-V = TypeVar("V", bound=HasKey)
-E = TypeVar("E")
 
 
 class WorkerError(RuntimeError):
@@ -115,24 +104,6 @@ class Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"process ended with status {self._process.returncode}"
-
-
-def line_up_workers(
-    variants: Iterable[V], start: Callable[[V], Worker], enter: Callable[[V, Worker], E], step: Callable[..., None]
-) -> tuple[dict[str, E], dict[str, str]]:
-    """A process for each variant, in which `enter` warms it up: who takes part, and why each of the others does not, by key."""
-    entries: dict[str, E] = {}
-    absent: dict[str, str] = {}
-    for variant in variants:
-        step(0, f"warm-up, {variant.key}")
-        worker = start(variant)
-        try:
-            entries[variant.key] = enter(variant, worker)
-        except WorkerError as error:
-            absent[variant.key] = str(error).strip().splitlines()[0]
-            worker.close()
-        step(1)
-    return entries, absent
 
 
 class _Session:

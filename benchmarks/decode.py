@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _core_race, _data, _filesets, _harness, _machine, _race, _report, _variants
+from benchmarks import _arguments, _core_race, _data, _decode_race, _filesets, _harness, _machine, _report, _variants
 from benchmarks._variants import MAIN, Variant
 from benchmarks._worker import Worker, WorkerError
 
 MODULE = "benchmarks.decode"
-ROUNDS, QUICK_ROUNDS = 7, 3
+ROUNDS = (7, 3)  # the latter with --quick
 QUICK_FILES = 24
 SMALL_SIDE = 320  # long side of the embedded photographs that stand for small files
 EXAMPLES = """examples:
@@ -36,7 +36,6 @@ and a minute to compile it the first time.
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     main_files = _data.file_set(options.data)
     small = _data.embedded_photos(SMALL_SIDE) if options.small is None else _data.folder_photos(Path(options.small), "--small")
     sets, absent = _filesets.derived_sets(main_files, small)
@@ -52,20 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keys = ", ".join(variant.key for variant in every)
         _harness.fail(f"--only {' '.join(options.only)}: no such variant; there are: {keys}")
 
-    threads = _machine.usable_cores()
+    threads, rounds = _machine.usable_cores(), options.rounds
     with _harness.progress("decode", len(variants) + 3 * rounds + len(_filesets.LARGE_SAMPLINGS)) as step:
-        race = _race.line_up(variants, sets, step)
-        try:
-            if not race.entries:
-                first = next(iter(race.absent.items()))
-                _harness.fail(f"no variant can be run; {first[0]}: {first[1]}")
-            _race.run(race, rounds, step)
-            threaded = _race.run_threaded(race, MAIN, threads, rounds, step)
+        race = _decode_race.line_up(variants, sets, step)
+        with race.held("variant"):
+            _decode_race.run(race, rounds, step)
+            threaded = _decode_race.run_threaded(race, MAIN, threads, rounds, step)
             core, reason = _core_alone(race, options.only, rounds, step)
-        except WorkerError as error:  # after its warm-up
-            _harness.fail(f"a variant has stopped: {error}")
-        finally:
-            race.close()
         large, reasons = ([], {}) if options.quick or options.only else _large_rows(main_files, step)
 
     core_rows = [] if core is None else _core_race.rows(core)
@@ -111,7 +103,9 @@ def _level_of(environment: dict[str, str]) -> str:
         worker.close()
 
 
-def _core_alone(race: _race.Race, only: Sequence[str], rounds: int, step: Any) -> tuple[_core_race.CoreRace | None, str | None]:
+def _core_alone(
+    race: _decode_race.Race, only: Sequence[str], rounds: int, step: Any
+) -> tuple[_core_race.CoreRace | None, str | None]:
     """The core without Python, or why it is not measured; neither where other variants were asked for."""
     if not _core_race.wanted(only):
         return None, None
@@ -140,7 +134,7 @@ def _large_rows(photo: _data.FileSet, step: Any) -> tuple[list[_harness.Row], di
             maker.join()
             if maker.exitcode == 0:
                 try:
-                    rows.append(_report.large_row(sampling, path.stat().st_size, _race.run_large(str(path), "24s")))
+                    rows.append(_report.large_row(sampling, path.stat().st_size, _decode_race.run_large(str(path), "24s")))
                 except WorkerError as error:
                     absent[name] = str(error)
             else:
@@ -153,12 +147,11 @@ def _large_rows(photo: _data.FileSet, step: Any) -> tuple[list[_harness.Row], di
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     text = "Images a second from JPEG bytes in memory to coefficients, in one thread and in all, beside others."
     parser = _harness.parser(MODULE, text, EXAMPLES)
-    add = parser.add_argument
-    add("--small", metavar="DIR", help="folder of small files (about 20 kB); default: the photographs, shrunk")
-    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
-    add("--only", metavar="PART", nargs="+", default=[], help="variants whose names hold one of these parts")
-    add("--quick", action="store_true", help=f"at most {QUICK_FILES} files a set, fewer rounds, no 100-megapixel file")
-    return _harness.parsed(parser, arguments, "quick", "only")
+    text = "folder of small files (about 20 kB); default: the photographs, shrunk"
+    parser.add_argument("--small", metavar="DIR", help=text)
+    only = "variants whose names hold one of these parts"
+    quick = f"at most {QUICK_FILES} files a set, fewer rounds, no 100-megapixel file"
+    return _arguments.parsed(parser, arguments, ROUNDS, only=only, quick=quick)
 
 
 if __name__ == "__main__":

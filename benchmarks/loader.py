@@ -11,12 +11,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import _bytes, _data, _harness, _loader_race, _loader_report, _machine
+from benchmarks import _arguments, _bytes, _data, _harness, _loader_race, _loader_report, _race
 from benchmarks._crops import Job
-from benchmarks._worker import WorkerError
 
 MODULE = "benchmarks.loader"
-ROUNDS, QUICK_ROUNDS = 7, 3
+ROUNDS = (7, 3)  # the latter with --quick
 QUICK_FILES = 24
 BATCH, QUICK_BATCH = 32, 16
 BATCHES_A_CORE, QUICK_BATCHES_A_CORE = 24, 4  # the same number for every worker process, so that none ends early
@@ -35,11 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     _harness.need_dctload()
     _harness.need_torch(options.device)
-    variants = _loader_race.chosen(options.only, options.quick, options.device)
-    if not variants:
-        keys = ", ".join(variant.key for variant in _loader_race.CONTESTANTS)
-        _harness.fail(f"--only {' '.join(options.only)}: no such pipeline; there are: {keys}")
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    everyone = _loader_race.available(options.device)
+    variants = _race.chosen(everyone, options.only, options.quick, "pipeline", always=_loader_race.PILLOW)
+    rounds = options.rounds
     files, skipped = _bytes.usable(_data.file_set(options.data))  # reading them brings them into the page cache
     if options.quick:
         files = files.first(QUICK_FILES)
@@ -49,24 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             paths=_order(_paths(files, options.data, Path(folder)), _count(options)),
             size=options.size,
             batch_size=QUICK_BATCH if options.quick else BATCH,
-            threads=options.threads or _machine.usable_cores(),
+            threads=options.threads,
             seed=_data.SEED,
             device=options.device,
         )
         turns = rounds if options.device == "cpu" else 2 * rounds + 1  # then a model is fed as well, once before it counts
         with _harness.progress("loader", len(variants) + turns) as step:
             race = _loader_race.line_up(variants, job, step)
-            try:
-                if not race.entries:
-                    first = next(iter(race.absent.items()))
-                    _harness.fail(f"no pipeline can be run; {first[0]}: {first[1]}")
+            with race.held("pipeline"):
                 _loader_race.run(race, rounds, step)
                 if options.device != "cpu":
                     _loader_race.run_steps(race, rounds, step)
-            except WorkerError as error:  # after its warm-up
-                _harness.fail(f"a pipeline has stopped: {error}")
-            finally:
-                race.close()
 
     bars = _loader_report.bars(race)
     content = _harness.result(MODULE, arguments, files.as_json(), _loader_report.rows(race))
@@ -80,12 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _paths(files: _data.FileSet, data: str | None, folder: Path) -> list[str]:
     """Where the files lie; the embedded photographs are written to a folder first."""
-    if data is not None:
-        return [str(Path(data, file.name).resolve()) for file in files.files]
-    paths = [folder / file.name for file in files.files]
-    for path, file in zip(paths, files.files, strict=True):
-        path.write_bytes(file.data)
-    return [str(path) for path in paths]
+    return files.written(folder) if data is None else [str(Path(data, file.name).resolve()) for file in files.files]
 
 
 def _order(paths: Sequence[str], count: int) -> tuple[str, ...]:
@@ -98,8 +83,8 @@ def _order(paths: Sequence[str], count: int) -> tuple[str, ...]:
 
 def _count(options: argparse.Namespace) -> int:
     """Samples an epoch: whole batches, equally many for each core."""
-    threads = options.threads or _machine.usable_cores()
-    return threads * (QUICK_BATCHES_A_CORE * QUICK_BATCH if options.quick else BATCHES_A_CORE * BATCH)
+    each = QUICK_BATCHES_A_CORE * QUICK_BATCH if options.quick else BATCHES_A_CORE * BATCH
+    return int(options.threads) * each
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -107,16 +92,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _harness.parser(MODULE, text, EXAMPLES)
     add = parser.add_argument
     add("--size", metavar="N", type=_harness.count, default=448, help="side of the crops, in pixels (default: %(default)s)")
-    add("--threads", metavar="N", type=_harness.count, help="cores that each pipeline may use (default: all)")
-    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
-    add("--only", metavar="PART", nargs="+", default=[], help="pipelines whose names hold one of these parts; all: every one")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where batches are to be (default: %(default)s)")
-    add("--quick", action="store_true", help=f"at most {QUICK_FILES} files, fewer rounds, the main pipelines")
-    options = _harness.parsed(parser, arguments, "quick", "only")
+    _arguments.add_threads(parser)
+    only = "pipelines whose names hold one of these parts; all: every one"
+    quick = f"at most {QUICK_FILES} files, fewer rounds, the main pipelines"
+    options = _arguments.parsed(parser, arguments, ROUNDS, only=only, quick=quick)
     if options.size % 8:
         parser.error("--size is a multiple of 8: blocks are 8 x 8")
-    if options.threads and options.threads > _machine.usable_cores():
-        parser.error(f"--threads {options.threads}: there are {_machine.usable_cores()} cores")
     return options
 
 

@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _bytes, _container_report, _harness, _loader_tables, _machine, _shard_report
+from benchmarks import _bars, _bytes, _container_report, _harness, _loader_tables, _machine, _shard_report, resized
 from benchmarks._harness import kilobytes, ratio
-from benchmarks._loader_tables import line
+from benchmarks._markdown import bold, table
 
 REPOSITORY = _machine.REPOSITORY
 BLOCK = re.compile(r"(<!-- bench:([\w.:-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
@@ -93,29 +93,28 @@ def bandwidth_table(content: dict[str, Any]) -> str:
     rows += [row for row in content["rows"] if row["name"] in BANDWIDTH_DENSE]
     order = {"pixels": 0, "file": 1, "dense": 2, "packed": 3}
     rows.sort(key=lambda row: order[row["kind"]])
-    lines = ["| kB an image | mean | median | p99 | / RGB u8 224 | / RGB u8 448 | / JPEG file |", "|---|--:|--:|--:|--:|--:|--:|"]
+    cells = []
     for row in rows:
         sizes = [kilobytes(row[key]) for key in ("mean", "median", "p99")]
         ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, _bytes.JPEG_NAME)]
-        name = f"**{row['name']}**" if row["kind"] == "packed" else row["name"]
-        lines.append(line(name, *sizes, *ratios))
-    return "\n".join(lines)
+        cells.append((bold(row["name"], row["kind"] == "packed"), *sizes, *ratios))
+    return table(["kB an image", "mean", "median", "p99", "/ RGB u8 224", "/ RGB u8 448", "/ JPEG file"], cells)
 
 
 def transfer_table(content: dict[str, Any]) -> str:
     """What the loader's transfer modes send, and the error: one row a crop and mode."""
-    heads = ["kB an image", "`transfer=`", "channels out", "mean", "median", "p99", "/ RGB u8 224", "/ RGB u8 448", '/ `"all"`']
-    lines = [line(*heads, "non-zeros sent", "raw dB", "normalised dB"), "|---|---|" + "--:|" * 10]
+    heads = ["kB an image", "!`transfer=`", "channels out", "mean", "median", "p99", "/ RGB u8 224", "/ RGB u8 448", '/ `"all"`']
+    cells = []
     for row in content["rows"]:
         sizes = [kilobytes(row[key]) for key in ("mean", "median", "p99")]
         ratios = [ratio(row["ratio"][key]) for key in (_bytes.RGB224_NAME, _bytes.RGB448_NAME, 'transfer="all"')]
         errors = row["snr_db"] or {}
         shown = [f"{errors[key]['mean']:.1f} ({errors[key]['p10']:.1f})" if errors else "exact" for key in ("raw", "normalised")]
         mode = f'`"{row["transfer"]}"`' + ("" if row["margin"] is None else f", c = {row['margin']}")
-        mode = f"**{mode}**" if row["transfer"] == "auto" else mode
+        mode = bold(mode, row["transfer"] == "auto")
         channels = "any" if row["output_channels"] is None else str(row["output_channels"])
-        lines.append(line(row["recipe"], mode, channels, *sizes, *ratios, f"{row['nonzeros']:.0%}", *shown))
-    return "\n".join(lines)
+        cells.append((row["recipe"], mode, channels, *sizes, *ratios, f"{row['nonzeros']:.0%}", *shown))
+    return table([*heads, "non-zeros sent", "raw dB", "normalised dB"], cells)
 
 
 def losses(content: dict[str, Any]) -> str:
@@ -128,33 +127,32 @@ def decode_table(content: dict[str, Any]) -> str:
     rows = [row for row in content["rows"] if row.get("set") == "main" and "us_per_file" in row and "[" not in row["key"]]
     references = {key: label for key, label in _references(content).items() if any(key in row["ratio"] for row in rows)}
     heads = ["one thread", "images/s", "MB/s", *(f"/ {label}" for label in references.values())]
-    lines = [line(*heads), "|---|" + "--:|" * (len(heads) - 1)]
+    cells = []
     for row in rows:
         ratios = [ratio(row["ratio"][key]) if key in row["ratio"] else "" for key in references]
         label = row["name"].removesuffix(", main")
-        label = f"**{label}**" if label.startswith("dctload") else label
-        lines.append(line(label, f"{row['median']:,.0f}", f"{row['mb_per_s']:,.0f}", *ratios))
-    return "\n".join(lines)
+        figures = (f"{row['median']:,.0f}", f"{row['mb_per_s']:,.0f}", *ratios)
+        cells.append((bold(label, label.startswith("dctload")), *figures))
+    return table(heads, cells)
 
 
 def bars_table(content: dict[str, Any]) -> str:
     """Each promised ratio beside what was measured."""
-    lines = ["| one thread | times as fast as | files | measured | promised | |", "|---|---|---|--:|--:|---|"]
+    cells = []
     for bar in content["bars"]:
-        measured = "not run" if bar["ratio"] is None else f"{bar['ratio']:.2f}"
-        verdict = {True: "met", False: "**missed**", None: ""}[bar["met"]]
         promised = f"{bar['bar']:g}" if bar["promised"] else f"({bar['wish']})"
-        lines.append(line(f"dctload {bar['ours']}", bar["other"], bar["set"], measured, promised, verdict))
-    return "\n".join(lines)
+        measured, verdict = _bars.in_words(bar)
+        cells.append((f"dctload {bar['ours']}", bar["other"], bar["set"], measured, promised, verdict))
+    return table(["one thread", "!times as fast as", "!files", "measured", "promised", "!"], cells)
 
 
 def packing_table(content: dict[str, Any]) -> str:
     """What packing takes beside decoding, and what it may take."""
-    lines = ["| channels | packing / decoding | at most | |", "|---|--:|--:|---|"]
+    cells = []
     for one in content.get("packing", ()):
         share = "not run" if one["share"] is None else f"{one['share']:.1%} (iqr {one['iqr']:.1%})"
-        lines.append(line(one["channels"], share, f"{one['most']:.0%}", {True: "met", False: "**missed**", None: ""}[one["met"]]))
-    return "\n".join(lines)
+        cells.append((one["channels"], share, f"{one['most']:.0%}", _bars.EMPHASIZED[one["met"]]))
+    return table(["channels", "packing / decoding", "at most", "!"], cells)
 
 
 def _references(content: dict[str, Any]) -> dict[str, str]:
@@ -189,6 +187,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "containers": _container_report.markdown,
     "shards": _shard_report.markdown,
     "limits": _shard_report.markdown_limits,
+    "resized": resized.markdown,
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _bytes, _data, _harness
+from benchmarks import _bytes, _data, _harness, _markdown
 from benchmarks._harness import Spread
 
 if TYPE_CHECKING:
@@ -136,6 +136,17 @@ def _show(found: Sequence[Found], files: _data.FileSet) -> None:
         figures = [f"{extra[key]:.1f}" if key in extra else "" for key in ("luma_db", "chroma_db", "normalised_db")]
         table.add_row(one.name, f"{extra['mean']:,}", f"{extra['of_file']:.2f}", *figures)
     _harness.console().print(table)
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The kept bytes and errors as a table of the documents, one row a step."""
+    files_mean = content["data"]["bytes"] / content["data"]["count"]
+    cells = []
+    for row in content["rows"]:
+        if row["step"]:
+            levels = (f"{math.floor(row[key] + 0.5)} dB" for key in ("luma_db", "normalised_db"))  # 42.5 is 43
+            cells.append((str(row["step"]), f"{row['mean'] / 1000:.1f}", f"{row['mean'] / files_mean:.2f}", *levels))
+    return _markdown.table(["`step`", "kB an image", "of the JPEG file", "luma", "normalised channels"], cells)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -153,8 +153,8 @@ def rows(courses: Sequence[Course]) -> list[_harness.Row]:
         }
         spread = _harness.Spread.of(finals)
         note = f"held-out files, mean of the last three of {len(mine[0].accuracy)} epochs"
-        figures = round(spread.median, 4), round(spread.iqr, 4), spread.n, _machine.usable_cores()
-        made.append(_harness.Row(f"small CNN, output={output!r}", "accuracy", *figures, note, extra))
+        threads = _machine.usable_cores()
+        made.append(_harness.Row(f"small CNN, output={output!r}", "accuracy", *spread.rounded(4), threads, note, extra))
     return made
 
 

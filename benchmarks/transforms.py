@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import _bytes, _data, _harness, _machine
+from benchmarks import _arguments, _bytes, _data, _harness, _machine
 from benchmarks._harness import Spread
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MODULE = "benchmarks.transforms"
 SIZE = 448
 CHANNELS = "24s"
 BATCH, QUICK_BATCH = 64, 16
-ROUNDS, QUICK_ROUNDS = 9, 3
+ROUNDS = (9, 3)  # the latter with --quick
 CHECKED, QUICK_CHECKED = 6, 2  # files that are held against pixels
 LEAST_SIDE = 256  # of those
 RANGE = 2048.0  # of an 8-bit file's coefficients: -1024..1023
@@ -51,7 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from benchmarks import _transform_cases
 
     count = options.batch or (QUICK_BATCH if options.quick else BATCH)
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     chosen = [
         case
         for case in _transform_cases.cases(count)
@@ -63,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     samples = _checkable(files, QUICK_CHECKED if options.quick else CHECKED)
     backends = ["native", "torch", *(["cuda"] if torch.cuda.is_available() else [])]
     found = [Found(case) for case in chosen]
-    with _harness.progress("transforms", len(found) * (rounds + 1)) as step:
+    with _harness.progress("transforms", len(found) * (options.rounds + 1)) as step:
         for one in found:
             step(0, f"against pixels, {one.case.name}")
             one.errors = _errors(one.case, samples)
             step(1)
         calls = [(one, backend, _timed(one.case, files, count, backend)) for one in found for backend in backends]
-        for _ in range(rounds):
+        for _ in range(options.rounds):
             for one, backend, call in calls:
                 step(0, f"{one.case.name}, {backend}")
                 if call is not None:
@@ -204,7 +203,7 @@ def _rows(one: Found) -> list[_harness.Row]:
         if one.errors is not None:
             extra |= {"max_error": one.errors[0], "mean_error": one.errors[1], "of_range": one.errors[0] / RANGE}
         threads = 1 if backend == "cuda" else _machine.usable_cores()
-        figures = round(spread.median, 3), round(spread.iqr, 3), spread.n
+        figures = spread.rounded(3)
         made.append(_harness.Row(f"{one.case.name}, {backend}", "ms a batch", *figures, threads, one.case.note, extra))
     return made
 
@@ -234,18 +233,16 @@ def _show(found: Sequence[Found], backends: Sequence[str], count: int, checked: 
         verdict = "met" if worst < TARGET else "missed"
         out.print(f"The largest error is {worst:.1e} of the coefficient range ({RANGE:.0f}); target {TARGET:g}: {verdict}")
     notes = [f"{one.case.name}: {one.case.note}" for one in found if one.case.note]
-    if notes:
-        _harness.bullets(out, "Not held against pixels, or not quite", notes)
+    _harness.bullets(out, "Not held against pixels, or not quite", notes)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _harness.parser(MODULE, "Error of each transform against float64 pixels, and the time a batch takes.", EXAMPLES)
-    add = parser.add_argument
-    add("--batch", metavar="N", type=_harness.count, help=f"images a batch (default: {BATCH}, {QUICK_BATCH} with --quick)")
-    add("--rounds", metavar="N", type=_harness.count, help=f"rounds (default: {ROUNDS}, {QUICK_ROUNDS} with --quick)")
-    add("--only", metavar="PART", nargs="+", default=[], help="transforms whose names hold one of these parts")
-    add("--quick", action="store_true", help=f"smaller batches, {QUICK_CHECKED} files against pixels, fewer rounds")
-    return _harness.parsed(parser, arguments, "quick", "only")
+    text = f"images a batch (default: {BATCH}, {QUICK_BATCH} with --quick)"
+    parser.add_argument("--batch", metavar="N", type=_harness.count, help=text)
+    only = "transforms whose names hold one of these parts"
+    quick = f"smaller batches, {QUICK_CHECKED} files against pixels, fewer rounds"
+    return _arguments.parsed(parser, arguments, ROUNDS, only=only, quick=quick)
 
 
 if __name__ == "__main__":

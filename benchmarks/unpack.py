@@ -213,7 +213,7 @@ def _row(item: Work, mine: Sequence[float], times: dict[str, list[float]], devic
     }
     threads = torch.get_num_threads() if device == "cpu" else 1
     name = f"{item.name}, {channels}, {device}"
-    return Row(name, "ms", round(spread.median, 4), round(spread.iqr, 4), spread.n, threads, item.note, extra)
+    return Row(name, "ms", *spread.rounded(4), threads, item.note, extra)
 
 
 def _copy_rate(times: dict[str, list[float]]) -> float:

@@ -14,7 +14,8 @@ _harness = pytest.importorskip("benchmarks._harness", reason="the benchmarks are
 
 from rich.console import Console
 
-from benchmarks import _bytes, _data, readme
+from benchmarks import _bytes, _data, _markdown, _processes, _race, readme, resized
+from benchmarks._crops import Job
 from benchmarks._data import FileSet, JPEGFile
 from support import pixels as px
 
@@ -95,3 +96,55 @@ def test_training_says_that_there_are_too_few_files(tmp_path, capsys: pytest.Cap
 def test_a_missing_table_names_the_command_that_makes_it() -> None:
     assert "python -m benchmarks.loader --data DIR --device cuda --save" in readme.block("loader-nothing-cuda")
     assert "python -m benchmarks.unpack --data DIR --save" in readme.block("unpack-nothing")
+
+
+def test_who_takes_part(capsys: pytest.CaptureFixture[str]) -> None:
+    everyone = [_race.Variant("ours 24s", quick=True), _race.Variant("ours 64s"), _race.Variant("pillow", quick=True)]
+
+    def keys(only: list[str], quick: bool = False) -> list[str]:
+        return [variant.key for variant in _race.chosen(everyone, only, quick, "pipeline", always="pillow")]
+
+    assert keys([]) == keys(["all"], quick=True) == ["ours 24s", "ours 64s", "pillow"]
+    assert keys([], quick=True) == ["ours 24s", "pillow"] and keys(["64S"], quick=True) == ["ours 64s", "pillow"]
+    with pytest.raises(SystemExit):
+        keys(["none"])
+    assert "--only none: no such pipeline; there are: ours 24s, ours 64s, pillow" in capsys.readouterr().err
+
+
+def test_a_race_goes_round_and_compares_neighbours_in_time() -> None:
+    race = _race.PipelineRace(Job((), 8, 1, 1, 0, "cpu"))
+    for key in ("a", "b"):
+        race.entries[key] = _race.Pipeline(_race.Variant(key), None, key.upper(), "")
+    assert race.ratio("a", "b") is None
+    for turn, entry in race.rounds(4, lambda *_: None):
+        seconds = (turn + 1) * (1 if entry.label == "A" else 2)  # a machine that gets slower
+        entry.turns.append({"images": 8, "seconds": seconds})
+    ratio = race.ratio("a", "b")
+    assert ratio is not None and ratio.rounded() == (2, 0, 4)
+    assert race.ratio("a", "c") is None
+    assert race.slower(["a", "b"], ["a", "b", "c"]) == ["B is 0.50 x as fast as A."]
+
+
+def test_a_stopped_race_says_who_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    race = _race.Race(absent={"a": "not installed"})
+    with pytest.raises(SystemExit), race.held("pipeline"):
+        raise AssertionError("nobody takes part")
+    assert capsys.readouterr().err == "benchmarks: no pipeline can be run; a: not installed\n"
+
+
+def test_threads_work_together_and_tell_their_first_error() -> None:
+    done = set()
+    _processes.together(3, done.add)
+    assert done == {0, 1, 2}
+    with pytest.raises(RuntimeError, match=r"^ZeroDivisionError: "):
+        _processes.together(2, lambda number: 1 / (1 - number))
+
+
+def test_markdown_tells_text_from_figures() -> None:
+    assert _markdown.table(["", "n", "!what"], [("a", "1", "b")]) == "| | n | what |\n|---|--:|---|\n| a | 1 | b |"
+
+
+def test_the_table_of_steps_has_the_results_figures() -> None:
+    row = {"step": 16, "mean": 41331, "of_file": 0.379, "luma_db": 42.5, "normalised_db": 14.78}
+    table = resized.markdown({"data": {"bytes": 1000000, "count": 10}, "rows": [{"step": 0, "mean": 1, "of_file": 0}, row]})
+    assert table.splitlines()[2:] == ["| 16 | 41.3 | 0.41 | 43 dB | 15 dB |"]

@@ -11,7 +11,7 @@ pytest.importorskip("rich", reason="benchmarks need rich (make demo installs it)
 pytest.importorskip("pyarrow", reason="records lie in Arrow files")
 pytest.importorskip("benchmarks._records", reason="the benchmarks are not beside these tests")
 
-from benchmarks import _container_session, _ranges, _records, _shard_race
+from benchmarks import _container_session, _ranges, _records, _shard_race, _shard_report
 from benchmarks._container_report import _cut_words, _flip_words
 from benchmarks._records import Records
 from dctload import shards
@@ -78,6 +78,15 @@ def test_the_synthetic_index_opens_as_a_set(tmp_path: Path) -> None:
     _shard_race.write_index(tmp_path / "s.dct", 2500)
     opened = shards.open(tmp_path / "s.dct")
     assert len(opened) == 2500 and opened.targets[-1] == 499 and opened.keys[2499].endswith("_2499.JPEG")
+
+
+def test_shards_are_held_against_batches_of_their_own_size() -> None:
+    batches = {variant.key: variant.batch for variant in _shard_race.CONTESTANTS}
+    assert len(batches) == len(_shard_race.CONTESTANTS)
+    for bar in _shard_report.BARS:
+        assert bar.ours in batches and bar.other in batches
+        assert bar.what != "a plain copy" or batches[bar.ours] == batches[bar.other]
+    assert sum(bar.promised and batches[bar.ours] == 256 for bar in _shard_report.BARS) == 12
 
 
 def test_outcomes_in_words() -> None:

@@ -107,6 +107,14 @@ int harness_open(const char* path, char* reason, size_t size) {
   return 0;
 }
 
+/* All coefficients of a file in memory; `info` is to be destroyed by the caller, whose `setjmp` catches errors. */
+static jvirt_barray_ptr* read_planes(struct jpeg_decompress_struct* info, const unsigned char* data, size_t size) {
+  lib.create_decompress(info, JPEG_LIB_VERSION, sizeof *info);
+  lib.mem_src(info, data, size);
+  lib.read_header(info, TRUE);
+  return lib.read_coefficients(info);
+}
+
 /* Reads all coefficients and touches nothing else. Number of warnings, or -1 after an error. */
 int coefficients(const unsigned char* data, size_t size) {
   struct jpeg_decompress_struct info;
@@ -117,10 +125,7 @@ int coefficients(const unsigned char* data, size_t size) {
     if (info.mem) lib.destroy_decompress(&info);
     return -1;
   }
-  lib.create_decompress(&info, JPEG_LIB_VERSION, sizeof info);
-  lib.mem_src(&info, data, size);
-  lib.read_header(&info, TRUE);
-  lib.read_coefficients(&info);
+  read_planes(&info, data, size);
   int warnings = (int)info.err->num_warnings;
   lib.destroy_decompress(&info);
   return warnings;
@@ -138,10 +143,7 @@ int dump(const unsigned char* data, size_t size, int16_t* out, size_t capacity, 
     if (info.mem) lib.destroy_decompress(&info);
     return -1;
   }
-  lib.create_decompress(&info, JPEG_LIB_VERSION, sizeof info);
-  lib.mem_src(&info, data, size);
-  lib.read_header(&info, TRUE);
-  jvirt_barray_ptr* planes = lib.read_coefficients(&info);
+  jvirt_barray_ptr* planes = read_planes(&info, data, size);
   size_t used = 0;
   int components = info.num_components;
   for (int c = 0; c < components && c < 4; c++) {
