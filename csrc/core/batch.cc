@@ -197,7 +197,7 @@ struct Extractor::Impl {
     return true;
   }
 
-  static void take_record(Worker& worker, const Request& request, Part& part) {
+  void take_record(Worker& worker, const Request& request, Part& part) {
     std::optional<StoredRecord> own;
     if (request.record == nullptr) {
       const WireFault fault = check_meta(request.bytes);
@@ -206,7 +206,8 @@ struct Extractor::Impl {
     }
     const StoredRecord& record = own ? *own : *request.record;
     try {
-      const StoredRecord::Part taken = record.take(wanted_masks(record, request), wanted_box(request), worker.arena, part.image);
+      const StoredRecord::Part taken =
+          record.take(kernels, wanted_masks(record, request), wanted_box(request), worker.arena, part.image);
       if (!taken.result.ok()) return part.fail(taken.result);
       if (taken.whole) return take_whole(record, request, part);
       part.outcome = record.outcome();

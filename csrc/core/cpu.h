@@ -9,6 +9,8 @@ namespace dctload {
 struct SequentialRun;
 struct ProgressiveRun;
 struct Destuffed;
+struct TileBytes;
+struct TileSelector;
 
 enum class CpuLevel : uint8_t { kPortable, kAvx2 };
 
@@ -28,6 +30,9 @@ struct Kernels {
   size_t (*pack_tile)(int16_t* tile, uint32_t channels, bool has_dc, uint8_t* out);
   // 8 blocks of `count` coefficients (`stride` apart) transposed: out[slot[i] * slot_stride + 0..7] for coefficient i.
   void (*transpose8)(const int16_t* const* blocks, uint32_t count, const uint8_t* slots, int16_t* out, size_t slot_stride);
+  // A packed tile with the channels of `selector` alone (it may write selector.room()); returns its bytes, a multiple of 16 and
+  // not more than those of `from`. `readable` bytes lie in memory from the tile's first byte on, the tile's own among them.
+  size_t (*select_tile)(const TileSelector& selector, const TileBytes& from, uint64_t readable, uint8_t* out);
   uint32_t (*crc32c)(uint32_t crc, const uint8_t* data, size_t size);
   // The same, of bytes that are copied.
   uint32_t (*copy_crc32c)(uint32_t crc, const uint8_t* from, size_t size, uint8_t* to);

@@ -4,4 +4,5 @@
 #include "destuff-inl.h"
 #include "scan_progressive-inl.h"
 #include "scan_sequential-inl.h"
+#include "tile_selector-inl.h"
 #include "tiles-inl.h"

@@ -5,7 +5,7 @@
 namespace dctload {
 
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {CpuLevel::kPortable, "portable",  &destuff,         &decode_sequential,   &decode_progressive,
-                                  &pack_tile,          &transpose8, &crc32c_portable, &copy_crc32c_portable};
+const Kernels kPortableKernels = {CpuLevel::kPortable, "portable",  &destuff,     &decode_sequential, &decode_progressive,
+                                  &pack_tile,          &transpose8, &select_tile, &crc32c_portable,   &copy_crc32c_portable};
 
 }  // namespace dctload

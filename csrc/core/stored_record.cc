@@ -35,7 +35,7 @@ Result append_part(std::span<const uint8_t> record, const ComponentMasks* masks,
   const StoredRecord stored(record);
   Arena arena;
   PackedImage image;
-  const StoredRecord::Part part = stored.take(masks != nullptr ? *masks : stored.masks(), box, arena, image);
+  const StoredRecord::Part part = stored.take(chosen_kernels(), masks != nullptr ? *masks : stored.masks(), box, arena, image);
   if (!part.result.ok()) return part.result;
   const size_t at = out.size();
   if (part.whole) {
@@ -76,7 +76,8 @@ bool StoredRecord::is_whole(const ComponentMasks& masks, const Box* box) const {
   return box == nullptr || (cut(*box, region) && same(region.pixels, own_box(view_.header)));
 }
 
-StoredRecord::Part StoredRecord::take(const ComponentMasks& masks, const Box* box, Arena& arena, PackedImage& out) const {
+StoredRecord::Part StoredRecord::take(const Kernels& kernels, const ComponentMasks& masks, const Box* box, Arena& arena,
+                                      PackedImage& out) const {
   if (is_whole(masks, box)) return {{}, true};
   for (uint32_t i = 0; i < facts_.num_components; ++i) {
     if ((masks[i] & ~view_.components[i].mask) != 0) return {{Code::kChannelsMissing, i, 0}, false};
@@ -84,7 +85,7 @@ StoredRecord::Part StoredRecord::take(const ComponentMasks& masks, const Box* bo
   Region region;
   if (!cut(box != nullptr ? *box : own_box(view_.header), region)) return {{Code::kRegionOutside, 0, 0}, false};
   out.start(facts_, region, masks);
-  for (uint32_t i = 0; i < facts_.num_components; ++i) take_tiles(i, region.blocks[i], masks[i], arena, out);
+  for (uint32_t i = 0; i < facts_.num_components; ++i) take_tiles(kernels, i, region.blocks[i], masks[i], arena, out);
   out.set_outcome(outcome());
   return {};
 }
@@ -98,13 +99,14 @@ bool StoredRecord::cut(const Box& box, Region& region) const {
   return part.height > 0 && part.width > 0 && snap(facts_, &part, region).ok();
 }
 
-void StoredRecord::take_tiles(uint32_t component, const BlockRect& rect, uint64_t mask, Arena& arena, PackedImage& out) const {
+void StoredRecord::take_tiles(const Kernels& kernels, uint32_t component, const BlockRect& rect, uint64_t mask, Arena& arena,
+                              PackedImage& out) const {
   if (mask == 0) return;
   const wire::ComponentRecord& from = view_.components[component];
   const TileSpan across = span_axis(rect.x0, rect.w, from.x0, from.skip_x);
   const TileSpan down = span_axis(rect.y0, rect.h, from.y0, from.skip_y);
   out.set_skip(component, across.skip, down.skip);
-  TileSelector selector(from.mask, mask);
+  const TileSelector selector(from.mask, mask);
   const uint8_t* const end = view_.bytes.data() + view_.bytes.size();
   for (uint32_t row = 0; row < down.count; ++row) {
     const uint64_t first = uint64_t{down.first + row} * from.tiles_x + across.first;
@@ -115,7 +117,7 @@ void StoredRecord::take_tiles(uint32_t component, const BlockRect& rect, uint64_
         continue;
       }
       uint8_t* const to = arena.reserve(selector.room());
-      const size_t bytes = selector.select(tile, static_cast<uint64_t>(end - tile.data), to);
+      const size_t bytes = kernels.select_tile(selector, tile, static_cast<uint64_t>(end - tile.data), to);
       arena.keep(bytes);
       out.add_tile(component, to, bytes);
     }

@@ -34,11 +34,12 @@ class StoredRecord {
   // Puts the part into `out`: its tiles stay in the record, or lie in `arena` where channels are dropped. `box`, in pixels as
   // coded, is snapped out to MCUs and clipped to the record's own region; null: all of it. Of an image that failed there are no
   // parts: it is whole.
-  Part take(const ComponentMasks& masks, const Box* box, Arena& arena, PackedImage& out) const;
+  Part take(const Kernels& kernels, const ComponentMasks& masks, const Box* box, Arena& arena, PackedImage& out) const;
 
  private:
   bool cut(const Box& box, Region& region) const;
-  void take_tiles(uint32_t component, const BlockRect& rect, uint64_t mask, Arena& arena, PackedImage& out) const;
+  void take_tiles(const Kernels& kernels, uint32_t component, const BlockRect& rect, uint64_t mask, Arena& arena,
+                  PackedImage& out) const;
 
   RecordView view_;
   Header facts_;

@@ -85,7 +85,7 @@ void use_stored(std::span<const uint8_t> record, const Box& box, const Component
   require(std::equal(copy.begin(), copy.end(), record.begin(), record.end()), "a copy of a record");
   Arena arena;
   PackedImage image;
-  const StoredRecord::Part both = StoredRecord(record).take(masks, &box, arena, image);
+  const StoredRecord::Part both = StoredRecord(record).take(chosen_kernels(), masks, &box, arena, image);
   Bytes want;
   require(both.result.ok() == cut_region(few, box, want).ok(), "a region of fewer channels");
   if (!both.result.ok() || both.whole) return;

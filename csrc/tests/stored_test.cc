@@ -324,16 +324,44 @@ TEST(tiles_that_promise_more_than_they_hold_read_as_zero) {
   // Four channels of 16 planes each in 32 bytes: all masks but the first few lie past the end.
   Bytes tile(32, 0xFF);
   const TileBytes from{tile.data(), tile.size()};
-  TileSelector selector(0b1111, 0b0110);
-  Bytes out(selector.room());
-  const size_t size = selector.select(from, tile.size(), out.data());
-  CHECK_EQ(size, size_t{32});
-  const TileBytes few{out.data(), size};
-  CHECK_EQ(few[0], 0u);  // the base goes with DC
-  CHECK_EQ(few[2], 0xFFu);
-  // Mask bytes of channels 1 and 2, of which 12 lie inside; then zeros, as there are 0 stored bytes behind the end.
-  for (uint64_t at = 3; at < 15; ++at) CHECK_EQ(few[at], 0xFFu);
-  for (uint64_t at = 15; at < size; ++at) CHECK_EQ(few[at], 0u);
+  const TileSelector selector(0b1111, 0b0110);
+  for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2}) {
+    if (!supported(level)) continue;
+    Bytes out(selector.room());
+    const size_t size = kernels(level).select_tile(selector, from, tile.size(), out.data());
+    CHECK_EQ(size, size_t{32});
+    const TileBytes few{out.data(), size};
+    CHECK_EQ(few[0], 0u);  // the base goes with DC
+    CHECK_EQ(few[2], 0xFFu);
+    // Mask bytes of channels 1 and 2, of which 12 lie inside; then zeros, as there are 0 stored bytes behind the end.
+    for (uint64_t at = 3; at < 15; ++at) CHECK_EQ(few[at], 0xFFu);
+    for (uint64_t at = 15; at < size; ++at) CHECK_EQ(few[at], 0u);
+  }
+}
+
+TEST(levels_select_the_same_bytes_of_any_tile) {
+  Random random(77);
+  for (int trial = 0; trial < 4000; ++trial) {
+    const auto any = [&] { return uint64_t{random()} << 32 ^ random(); };
+    const uint64_t own = any() | 1, kept = own & any();
+    const TileSelector selector(own, kept);
+    const auto channels = static_cast<uint32_t>(std::popcount(own));
+    Bytes tile(wire::min_tile_bytes(channels) + random() % 12 * wire::kAlign);
+    for (auto& b : tile) b = static_cast<uint8_t>(trial % 2 != 0 ? random() : random() & random() & random() & 0x35);
+    std::vector<Bytes> outs;
+    for (const CpuLevel level : {CpuLevel::kPortable, CpuLevel::kAvx2}) {
+      if (!supported(level)) continue;
+      for (const size_t slack : {size_t{0}, size_t{64}}) {  // with memory behind it, and without
+        Bytes memory = tile, out(selector.room());
+        memory.resize(tile.size() + slack, 0xEE);
+        const size_t size = kernels(level).select_tile(selector, {memory.data(), tile.size()}, memory.size(), out.data());
+        CHECK(size % wire::kAlign == 0 && size <= tile.size());
+        out.resize(size);
+        outs.push_back(out);
+      }
+    }
+    for (const Bytes& out : outs) CHECK(out == outs[0]);
+  }
 }
 
 TEST_MAIN()
