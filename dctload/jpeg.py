@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 PROCESSES = ("baseline", "extended", "progressive")
 COLOR_SPACES = ("unknown", "gray", "ycbcr", "rgb", "cmyk", "ycck")
+WITHOUT_YCBCR = frozenset(COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown"))  # no training step can use them
 MAX_COMPONENTS = 4
 _STATUSES = ("ok", "truncated", "failed", "damaged")  # of the wire format
 _RATIOS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}

@@ -45,6 +45,8 @@ FrameFacts frame_facts(const Header& header) {
   return facts;
 }
 
+constexpr size_t kRecordsAThread = 64;  // at least, when they are opened
+
 Result damaged(const WireFault& fault) { return {Code::kRecordDamaged, 0, fault.offset}; }
 
 // What goes into the batch as an image: the pieces that were made of a file or of a record, or a record as it is.
@@ -254,7 +256,9 @@ unsigned Extractor::num_threads() const { return impl_->num_threads; }
 OpenFiles Extractor::open(std::span<const Source> sources, const Limits& limits) {
   Impl& d = *impl_;
   OpenFiles files;
-  const unsigned size = d.hire(sources.size());
+  // A record's facts take a microsecond, a thread some ten to wake.
+  const size_t records = static_cast<size_t>(std::ranges::count_if(sources, [](const Source& s) { return s.is_record; }));
+  const unsigned size = d.hire(sources.size() - records + records / kRecordsAThread);
   for (unsigned i = 0; i < size; ++i) files.impl_->stores.emplace_back(d.pool);
   std::vector<OpenFiles::Impl::Entry>& entries = files.impl_->entries;
   entries.resize(sources.size());

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload._core import CODES, aligned_empty
+from dctload._core import CODES
 from dctload.channels import ChannelSelection
 from dctload.data.order import replacements
 from dctload.data.statistics import LoaderStatistics
 from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
 from dctload.headers import Headers
-from dctload.jpeg import COLOR_SPACES, Limits
+from dctload.jpeg import WITHOUT_YCBCR, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
 from dctload.shards.reader import ShardSet
 from dctload.transcode import transcode
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from dctload.data.stored import Samples
     from dctload.transforms.plan import Plan
 
-_WITHOUT_YCBCR = {COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")}
 _COLOR_SPACE = next(number for number, row in enumerate(CODES) if row[0] == "color_space")
 _LANES = 2  # more bring nothing (measured on two cores)
 _MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
@@ -109,9 +108,11 @@ class HostStage:
 
     Attributes:
         lanes: Batches that may be prepared at a time: while one is planned, or waits for its last image, the other is decoded.
+        light: Whether a batch is hardly more than a copy in memory: there is nothing to decode, fetch, plan or transform.
     """
 
     lanes: int
+    light: bool
 
     def __init__(
         self,
@@ -123,7 +124,8 @@ class HostStage:
     ) -> None:
         self._source, self._settings = source, settings
         self._reader = Extractor(num_threads)
-        self.lanes = min(num_threads, _LANES)
+        self.light = settings.compose is None and isinstance(source, ShardSet) and not source.store.is_remote
+        self.lanes = 1 if self.light else min(num_threads, _LANES)
         self._decoders: SimpleQueue[Extractor] = SimpleQueue()  # those that are free
         for lane in range(self.lanes):
             self._decoders.put(Extractor((num_threads + lane) // self.lanes))
@@ -194,26 +196,28 @@ class HostStage:
         held: list[Tensor] = []
         began = 0.0
 
-        def out(nbytes: int) -> Buffer:  # asked for between decoding and packing
+        def out(nbytes: int) -> Buffer | None:  # asked for between decoding and packing
             nonlocal began
             now = time.perf_counter()
             self._statistics.add("decoding", now - began)
             began = now
             if memory is None or bad:
-                return aligned_empty(nbytes)
+                return None
             held.append(memory(nbytes))
             view: Buffer = held[0].numpy()
             return view
 
-        places = np.array([place for place in range(len(opened)) if place not in bad], np.int64)
+        places = np.delete(np.arange(len(opened)), list(bad))
         headers = opened.headers[places] if bad else opened.headers
-        boxes, masks = np.zeros((len(opened), 4), np.int64), np.zeros((len(opened), 3), np.uint64)
+        masks = np.zeros((len(opened), 3), np.uint64)
+        boxes: NDArray[np.int64] | None = None
         plan = None
         if settings.compose is None:
             masks[:] = settings.channels.masks
         elif len(places) or not len(opened):  # a batch without one good header has no size to plan
             plan = self._plan(settings.compose, headers, epoch, draws[places])
             with self._statistics.timed("planning"):
+                boxes = np.zeros((len(opened), 4), np.int64)
                 boxes[places], wanted = settings.compose.needs(plan, headers, settings.selection, settings.transfer)
                 masks[places] = wanted if settings.stored is None else wanted & np.array(settings.stored.masks, np.uint64)
             self._warn_once(plan, headers, wanted, masks[places])
@@ -223,7 +227,7 @@ class HostStage:
             packed = opened.extract(
                 masks,
                 boxes,
-                places=places,
+                places=places if bad else None,
                 on_error="mark",
                 truncated=settings.truncated,
                 out=out,
@@ -253,10 +257,11 @@ class HostStage:
     def _errors(self, opened: OpenImages, indices: Indices) -> dict[int, JPEGError]:
         """By place, why an image cannot be decoded, as far as headers tell."""
         errors = opened.errors if opened.headers.code.any() else {}
-        for place, color in enumerate(opened.headers.color.tolist()):
-            if color not in _WITHOUT_YCBCR or place in errors:
-                continue
-            errors[place] = error_from_code(_COLOR_SPACE, offset=0, detail=color, source=self._source.name(int(indices[place])))
+        colors = opened.headers.color.tolist()
+        for place in [] if WITHOUT_YCBCR.isdisjoint(colors) else range(len(colors)):
+            if colors[place] in WITHOUT_YCBCR and place not in errors:
+                name = self._source.name(int(indices[place]))
+                errors[place] = error_from_code(_COLOR_SPACE, offset=0, detail=colors[place], source=name)
         return errors
 
     # ----------------------------------------------------------------------------------------- batches with bad files

@@ -34,9 +34,9 @@ class Failure:
 class Run:
     """An epoch's batches in order, prepared ahead by threads: one reads, some decode, one works for the device.
 
-    Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. With
-    `ahead` 0 there are no threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so that
-    dropping the iterator ends them.
+    Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. Where
+    a batch costs less than to pass it from thread to thread, one does everything. With `ahead` 0 there are no threads, and each
+    batch is made when it is asked for. Threads hold nothing of the consumer's, so that dropping the iterator ends them.
     """
 
     def __init__(
@@ -54,10 +54,12 @@ class Run:
         self._threads: list[_Worker] = []
         self._opened: list[Handover[tuple[Indices, OpenImages] | Failure]] = [Handover(1) for _ in range(host.lanes)]
         self._prepared: list[Handover[Prepared | Failure]] = [Handover(max(ahead // host.lanes, 1)) for _ in range(host.lanes)]
-        self._delivered: Handover[Delivered | Failure] = Handover(1)
+        self._delivered: Handover[Delivered | Failure] = Handover(ahead if host.light else 1)
         if ahead > 0:
-            works: dict[str, Callable[[], None]] = {"read": self._read_all, "device": self._deliver_all}
-            works |= {f"decode-{lane}": partial(self._prepare_all, lane) for lane in range(host.lanes)}
+            works: dict[str, Callable[[], None]] = {"batches": self._make_all}
+            if not host.light:
+                works = {"read": self._read_all, "device": self._deliver_all}
+                works |= {f"decode-{lane}": partial(self._prepare_all, lane) for lane in range(host.lanes)}
             for name, work in works.items():
                 thread = _Worker(target=work, name=f"dctload-{name}", daemon=True)
                 self._threads.append(thread)
@@ -68,8 +70,7 @@ class Run:
         if not self._threads:
             if self._next == len(self._plan):
                 return None
-            indices = self._plan[self._next]
-            delivered = self._deliver(self._prepare(indices, self._host.open(indices)))
+            delivered = self._make(self._plan[self._next])
             self._next += 1
         else:
             try:
@@ -95,6 +96,9 @@ class Run:
             for thread in self._threads:
                 thread.join()
 
+    def _make(self, indices: Indices) -> Delivered:
+        return self._deliver(self._prepare(indices, self._host.open(indices)))
+
     def _prepare(self, indices: Indices, opened: OpenImages) -> Prepared:
         ring = self._device.ring
         return self._host.prepare(indices, opened, self._plan.epoch, None if ring is None else ring.take)
@@ -104,6 +108,13 @@ class Run:
         if self._target_transform is not None:
             values = [self._target_transform(value) for value in values]
         return self._device.deliver(prepared, collated_targets(values))
+
+    def _make_all(self) -> None:
+        with _handing_on(cycle([self._delivered]), [self._delivered]), self._host.ahead_of(self._plan):
+            for indices in self._plan:
+                delivered = self._make(indices)
+                with self._statistics.timed("waiting_for_consumer"):
+                    self._delivered.put(delivered)
 
     def _read_all(self) -> None:
         lanes = cycle(self._opened)

@@ -23,6 +23,7 @@ class ImageFacts:
     """Facts of the images of a batch, int64, `[B]` unless said; 0 where an image failed.
 
     Attributes:
+        region: `[B, 4]`, top, left, height, width in pixels as coded: what the record covers.
         record: Byte of the batch at which the image's record begins.
         width: Pixels as coded.
         height: Likewise.
@@ -31,11 +32,11 @@ class ImageFacts:
         process: Place in `dctload.jpeg.PROCESSES`.
         status: 0 ok, 1 truncated, 2 failed, 3 damaged.
         code: Number of the error of a failed image.
-        region: `[B, 4]`, top, left, height, width in pixels as coded: what the record covers.
         num_components: 0 where an image failed.
         first_component: Row of the image's first component in `ComponentFacts`.
     """
 
+    region: Int
     record: Int
     width: Int
     height: Int
@@ -44,7 +45,6 @@ class ImageFacts:
     process: Int
     status: Int
     code: Int
-    region: Int
     num_components: Int
     first_component: Int
 
@@ -62,6 +62,8 @@ class ComponentFacts:
     """Facts of all components of a batch, in the images' order, int64 `[M]` unless said.
 
     Attributes:
+        mask: uint64, bit `8 * v + u`.
+        quantization: uint16 `[M, 64]`, row-major.
         image: Which image it belongs to.
         index: Its place among the image's components.
         id: As the file numbers it.
@@ -78,14 +80,14 @@ class ComponentFacts:
         tiles_x: Tiles across; 0 if no frequency is kept.
         tiles_y: Tiles down.
         channels: Kept frequencies, K.
-        mask: uint64, bit `8 * v + u`.
-        quantization: uint16 `[M, 64]`, row-major.
         table: Byte of the batch at which the tile table (u32, units of 16 bytes) begins.
         payload: Byte of the batch at which the tiles begin.
         first_tile: Tiles of the components before it.
         first_value: Values of the components before it: its place in the ragged storage of coefficients.
     """
 
+    mask: NDArray[np.uint64]
+    quantization: NDArray[np.uint16]
     image: Int
     index: Int
     id: Int
@@ -102,8 +104,6 @@ class ComponentFacts:
     tiles_x: Int
     tiles_y: Int
     channels: Int
-    mask: NDArray[np.uint64]
-    quantization: NDArray[np.uint16]
     table: Int
     payload: Int
     first_tile: Int
@@ -155,18 +155,7 @@ class BatchFacts:
             batch: uint8 `[nbytes]` in host memory.
         """
         images, regions, parts, masks, quantization = _core.batch_facts(batch)
-        return cls(
-            ImageFacts(*images[:8], region=regions, num_components=images[8], first_component=images[9]),
-            ComponentFacts(
-                *parts[:16],
-                mask=masks,
-                quantization=quantization,
-                table=parts[16],
-                payload=parts[17],
-                first_tile=parts[18],
-                first_value=parts[19],
-            ),
-        )
+        return cls(ImageFacts(regions, *images), ComponentFacts(masks, quantization, *parts))
 
     @property
     def num_tiles(self) -> int:

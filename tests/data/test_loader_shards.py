@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,35 @@ def test_pruned_shards_give_what_pruned_files_give(source: Path, pruned: Path) -
 def test_without_a_transform_whole_records_are_handed_on(source: Path, whole: Path) -> None:
     (a, _), (b, _) = (next(iter(DCTLoader(given, batch_size=6, channels="24s"))) for given in (source, whole))
     assert isinstance(b, ops.DCTBatch) and a.packed.numpy().tobytes() == b.packed.numpy().tobytes()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_records_as_they_are_come_in_order_whoever_copies_them(source: Path, whole: Path, workers: int) -> None:
+    facts: dict[str, Any] = {"batch_size": 5, "channels": "64s", "shuffle": True, "seed": 2, "num_workers": workers}
+    files, stored = (DCTLoader(given, **facts) for given in (source, whole))
+    for _ in range(2):
+        got = list(stored)
+        for (a, t), (b, u) in zip(files, got, strict=True):
+            assert a.packed.numpy().tobytes() == b.packed.numpy().tobytes() and torch.equal(t, u)
+        assert len({b.packed.data_ptr() for b, _ in got}) == len(got)  # none is overwritten while it is held
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage_without_a_transform_is_as_with_one(damaged: Path, workers: int) -> None:
+    facts: dict[str, Any] = {"batch_size": 4, "num_workers": workers, "fields": ("index",)}
+    with pytest.raises(JPEGError, match=r"a/008\.jpg"):
+        list(DCTLoader(damaged, **facts))
+    loader = DCTLoader(damaged, on_error="skip", **facts)
+    assert [len(x) for x, *_ in loader] == [4, 3, 4, 3, 4, 2] and len(loader.report()) == 2
+
+
+def test_one_thread_makes_batches_that_are_only_copied(whole: Path) -> None:
+    before = set(threading.enumerate())
+    iterator = iter(DCTLoader(whole, batch_size=1, num_workers=2))
+    next(iterator)
+    assert sorted(thread.name for thread in set(threading.enumerate()) - before) == ["dctload-batches"]
+    del iterator
+    assert not set(threading.enumerate()) - before
 
 
 def test_mixing_and_target_transforms_see_the_same_targets(source: Path, whole: Path) -> None:
