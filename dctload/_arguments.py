@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dctload import _core
 from dctload.channels import ChannelSelection
-from dctload.jpeg import box_tuple, checked_buffer
+from dctload.jpeg import box_tuple, checked_buffer, whole_number
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _MOST = 2**32 - 1
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def thread_count(workers: int) -> int:
+    """Threads for an argument `workers`; 0 stands for one a core.
+
+    Raises:
+        ValueError: It is below 0.
+    """
+    if whole_number(workers, "workers") < 0:
+        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
+    return workers or usable_cores()
 
 
 def source_list(sources: Iterable[Source]) -> tuple[list[Buffer | str], list[str | None]]:

@@ -29,6 +29,20 @@ _WITHOUT_PLACE = frozenset(
 )
 
 
+def install_line(what: str, extra: str) -> str:
+    """What to say where a package is not installed that only part of dctload uses.
+
+    Args:
+        what: What needs which package: `"shards need pyarrow"`.
+        extra: The extra of dctload that brings it.
+
+    Example:
+        >>> install_line("shards need pyarrow", "shards")
+        "shards need pyarrow: pip install 'dctload[shards]'"
+    """
+    return f"{what}: pip install 'dctload[{extra}]'"
+
+
 class JPEGError(ValueError):
     """An image that cannot be decoded, or not wholly.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload import _core
-from dctload.errors import JPEGError, error_from_code
+from dctload.errors import JPEGError, error_from_code, install_line
 from dctload.jpeg import Component, Header, Limits, checked_buffer, read_coefficients
 from dctload.packed import pack
 
@@ -107,9 +107,8 @@ def _pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(
-            "transcoding files that are no 8-bit Huffman-coded JPEG needs Pillow: pip install pillow, or leave fallback off"
-        ) from error
+        what = "transcoding files that are no 8-bit Huffman-coded JPEG needs Pillow"
+        raise ImportError(f"{install_line(what, 'loader')}, or leave fallback off") from error
     return Image
 
 

@@ -228,5 +228,5 @@ def test_a_side_beyond_the_format_is_refused() -> None:
 
 def test_without_pillow_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match="pip install pillow"):
+    with pytest.raises(ImportError, match=r"pip install 'dctload\[loader\]', or leave fallback off"):
         transcode(FILES["PNG"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dctload._arguments import usable_cores
 from dctload.channels import ChannelSelection
 from dctload.data.device import DeviceStage
 from dctload.data.host import HostStage, Settings
@@ -176,7 +176,7 @@ class DCTLoader:
         ahead = _PREFETCHED if prefetch_factor is None else operator.index(prefetch_factor)
         if ahead < 1:
             raise ValueError(f"prefetch_factor is 1 or more, not {prefetch_factor}")
-        workers = _cores() if num_workers is None else operator.index(num_workers)
+        workers = usable_cores() if num_workers is None else operator.index(num_workers)
         if workers < 0:
             raise ValueError(f"num_workers is 0 or more, not {num_workers}")
 
@@ -429,10 +429,6 @@ def _one_of(what: str, value: Any, allowed: Sequence[Any]) -> None:
 def _shuffled_in(source: Samples) -> tuple[NDArray[np.int32] | None, int]:
     """What `EpochOrder` shuffles samples in: the shard of each, and how many shards at a time."""
     return (source.shards, source.shuffle_window) if isinstance(source, ShardSet) else (None, 0)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:

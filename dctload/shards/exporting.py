@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,14 +19,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload._arguments import selection_masks
+from dctload._arguments import selection_masks, thread_count
 from dctload.channels import ChannelSelection
 from dctload.jpeg import JPEGCoefficients
 from dctload.packed import Extractor, PackedBatch, unpack_reference
 from dctload.shards.exported_names import ExportedNames
 from dctload.shards.jpeg_writer import require_jpeglib, write_jpeg
 from dctload.shards.layout import TEMPORARY, put_in_place
-from dctload.shards.local_engine import threads_of
+from dctload.shards.naming import printable
 from dctload.shards.plan import parse_size
 from dctload.shards.reader import ShardSet, open_set
 from dctload.shards.writer import write_error
@@ -117,7 +118,8 @@ def export(
         ExportSummary(images=1281167, failed=[], ...)
     """
     began = time.perf_counter()
-    _check(to, payload, on_error, workers)
+    _check(to, payload, on_error)
+    threads = thread_count(workers)
     makes_jpeg = to == "jpeg" or payload == "jpeg"
     if makes_jpeg:
         require_jpeglib()
@@ -133,7 +135,7 @@ def export(
     failed: list[tuple[str, str, str]] = []
     images = nbytes = 0
     try:
-        for sample in _samples(source, threads_of(workers), makes_jpeg=makes_jpeg):
+        for sample in _samples(source, threads, makes_jpeg=makes_jpeg):
             if sample.error is not None:
                 if on_error == "raise":
                     raise sample.error
@@ -149,24 +151,20 @@ def export(
     return ExportSummary(images, failed, nbytes, sink.files, time.perf_counter() - began)
 
 
-def _check(to: str, payload: str, on_error: str, workers: int) -> None:
+def _check(to: str, payload: str, on_error: str) -> None:
     if to not in _FORMATS:
         raise ValueError(f'to is "jpeg" or "webdataset", not {to!r}')
     if payload not in _PAYLOADS or (payload == "dct" and to == "jpeg"):
         raise ValueError(f'payload is "jpeg", or with to="webdataset" also "dct", not {payload!r}')
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error is "raise" or "skip", not {on_error!r}')
-    if workers < 0:
-        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
 
 
 def _empty_folder(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not an empty folder; give another one, or empty it")
-    try:
+    with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, folder) from error
     return folder
 
 
@@ -248,16 +246,15 @@ class _Files:
         key = self._source.keys[number]
         path = self._folder / self._names.name(key, number)
         temporary = path.with_name(f".{number}{TEMPORARY}")  # short: the name itself may be as long as names can be
-        try:
+        with _told(path):
             if path.parent not in self._made:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._made.add(path.parent)
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError as error:
-            raise _told(error, path, key) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
         self.files += 1
 
     def finish(self) -> None:
@@ -281,7 +278,7 @@ class _Tars:
     def put(self, number: int, data: bytes) -> None:
         key = self._source.keys[number]
         name = self._names.name(key, number)
-        try:
+        with _told(self._path):
             if self._file is None or self._tar is None:
                 self._file = self._temporary.open("wb")
                 self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed in finish
@@ -289,28 +286,25 @@ class _Tars:
                 member = tarfile.TarInfo(f"{name}.{extension}")
                 member.size, member.mode = len(content), 0o644
                 self._tar.addfile(member, io.BytesIO(content))
-            if self._file.tell() >= self._size:
-                self.finish()
-        except OSError as error:
-            raise _told(error, self._path, key) from error
+        if self._file.tell() >= self._size:
+            self.finish()
 
     def finish(self) -> None:
         """Gives the tar that is being written its name."""
         if self._tar is None or self._file is None:
             return
-        try:
+        with _told(self._path):
             self._tar.close()
             self._file.close()
             put_in_place(self._temporary, self._path)
-        except OSError as error:
-            raise write_error(error, self._path) from error
         self._file = self._tar = None
         self.files += 1
 
     def abandon(self) -> None:
         """Leaves nothing of a tar that was not finished."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what could not be written once cannot be written at closing either
+                self._file.close()
             self._temporary.unlink(missing_ok=True)
 
     @property
@@ -327,13 +321,14 @@ def _target_member(target: Any) -> tuple[str, bytes]:
     if isinstance(target, int) and not isinstance(target, bool):
         return "cls", str(target).encode()
     if isinstance(target, str):
-        return "cls", target.encode()
-    return "json", json.dumps(target, ensure_ascii=False).encode()
+        return "cls", printable(target).encode()
+    return "json", printable(json.dumps(target, ensure_ascii=False)).encode()
 
 
-def _told(error: OSError, path: Path, key: str) -> OSError:
-    told = type(error)(
-        f"{path}, of {key}: {os.strerror(error.errno) if error.errno else error}; export again into an empty folder"
-    )
-    told.errno = error.errno
-    return told
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of writing to a file, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, path, remedy="export again into an empty folder") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dctload import _core
+from dctload._arguments import thread_count
 from dctload.channels import ChannelSelection
 from dctload.jpeg import Limits, keeps_truncated
 from dctload.shards.finishing import (
@@ -20,11 +21,12 @@ from dctload.shards.finishing import (
     summary_of_whole,
     tidy,
 )
-from dctload.shards.layout import MANIFEST, PLAN, TEMPORARY, Manifest, shard_name
-from dctload.shards.local_engine import Job, Tally, run_here, threads_of
+from dctload.shards.layout import PLAN, read_manifest, shard_name
+from dctload.shards.local_engine import Job, Tally, run_here
 from dctload.shards.naming import fingerprint, printable
 from dctload.shards.plan import (
     Plan,
+    check_folder,
     check_same,
     measured_places,
     parse_size,
@@ -113,10 +115,11 @@ def extract(
     """
     began = time.perf_counter()
     require_pyarrow()
-    _check(on_error, fallback, engine, workers, part)
+    _check(on_error, fallback, engine, part)
+    threads = thread_count(workers)
     run = _engine(engine)
     folder = Path(dst)
-    _check_folder(folder, resume or part is not None)
+    check_folder(folder, goes_on=resume or part is not None)
     source = open_source(src, unlabelled=True)
     wanted = _wanted(src, source, ChannelSelection.parse(channels), parse_size(shard_size), fallback, truncated, limits)
     wanted = replace(wanted, quantization=str(Quantization.asked(resize, step, requantize)))
@@ -127,7 +130,7 @@ def extract(
     if there is not None:
         check_same(there, wanted, str(folder))
     else:
-        wanted = _measured(source, wanted, workers)
+        wanted = _measured(source, wanted, threads)
         _make(folder)
         try:
             there = settle(folder, wanted)
@@ -145,7 +148,7 @@ def extract(
             todo.append(number)
     if todo:
         run(Job(source, src, folder, there, todo, workers, on_error), tally)
-    summary = finalise(folder, there, threads_of(workers)) if part is None else summary_of_part(folder, there, shards)
+    summary = finalise(folder, there, threads) if part is None else summary_of_part(folder, there, shards, threads)
     return replace(summary, seconds=time.perf_counter() - began)
 
 
@@ -160,33 +163,15 @@ def _engine(name: str) -> Callable[[Job, Tally], None]:
 # ------------------------------------------------------------------------------------------------- before the first shard
 
 
-def _check(on_error: str, fallback: str | None, engine: str, workers: int, part: str | None) -> None:
+def _check(on_error: str, fallback: str | None, engine: str, part: str | None) -> None:
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error is "raise" or "skip", not {on_error!r}')
     if fallback not in (None, "transcode"):
         raise ValueError(f'fallback is None or "transcode", not {fallback!r}')
     if engine not in ("local", "ray"):
         raise ValueError(f'engine is "local" or "ray", not {engine!r}')
-    if workers < 0:
-        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
     if part is not None:
         part_of(part)
-
-
-def _check_folder(folder: Path, goes_on: bool) -> None:
-    """Refuses what the set must not be mixed with."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - one call says what it is
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        raise FileExistsError(f"{folder} is a file; a shard set is a folder: give another name") from None
-    if not names:
-        return
-    if not goes_on:
-        raise FileExistsError(f"{folder} is not empty; pass resume=True to go on with it, or give another folder")
-    if MANIFEST not in names and PLAN not in names and not all(name.endswith(TEMPORARY) for name in names):
-        raise FileExistsError(f"{folder} holds other files and no {PLAN}: it is no shard set; give another folder")
 
 
 def _make(folder: Path) -> None:
@@ -230,21 +215,17 @@ def _wanted(
     )
 
 
-def _measured(source: Source, plan: Plan, workers: int) -> Plan:
+def _measured(source: Source, plan: Plan, threads: int) -> Plan:
     """The plan with the number of samples a shard, by the records of some."""
-    recorder = Recorder(source, plan, threads_of(workers))
-    nbytes = recorder.record_bytes(measured_places(plan.samples))
+    nbytes = Recorder(source, plan, threads).record_bytes(measured_places(plan.samples))
     return replace(plan, samples_per_shard=samples_in_a_shard(plan.shard_size, nbytes))
 
 
 def _already_whole(folder: Path, wanted: Plan) -> Summary | None:
     """The summary of a set that is there already; None where there is still something to do."""
-    path = folder / MANIFEST
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    manifest = read_manifest(folder)
+    if manifest is None:
         return None
-    manifest = Manifest.from_json(text, str(path))
     check_same(plan_of_whole(manifest), wanted, str(folder))
     tidy(folder)  # the run before may have been killed in between
     return summary_of_whole(manifest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,18 +26,18 @@ from dctload.shards.layout import (
     Manifest,
     ShardFile,
     index_schema,
-    put_in_place,
+    read_manifest,
     shard_name,
     shard_schema,
-    write_whole,
 )
-from dctload.shards.plan import Plan, remove_temporaries, temporary_name
-from dctload.shards.writer import is_whole, require_pyarrow, write_error
+from dctload.shards.plan import Plan, remove_temporaries, whole_file
+from dctload.shards.writer import RESUME, is_whole, require_pyarrow, write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _FREQUENCIES = 3 * 64
+_MADE_AGAIN = "remove the file and extract again, with resume=True or the part that makes it"
 _NAMED = 5  # ranges of missing shards that a message lists
 
 
@@ -76,18 +77,33 @@ class _ShardFacts:
     source_bytes: int
 
 
-def finalise(folder: Path, plan: Plan, threads: int = 1) -> Summary:
+def finalise(folder: Path, plan: Plan, threads: int, *, remedy: str = RESUME) -> Summary:
     """Makes a set whole whose shards are all there: writes the index and the manifest, removes the plan.
 
     Args:
         folder: Of the set.
         plan: That lies in it.
         threads: That read the shards.
+        remedy: What to do where the disk was full.
+
+    Returns:
+        What the set holds; also where another process made it whole at the same time.
 
     Raises:
         ValueError: Shards are missing, or a file is none of this plan's; the message says which.
         OSError: The index or the manifest cannot be written.
     """
+    try:
+        return _finalised(folder, plan, threads, remedy)
+    except FileNotFoundError:
+        manifest = read_manifest(folder)  # who was faster has cleared up, our unfinished files too
+        if manifest is None:
+            raise
+        return summary_of_whole(manifest)
+
+
+def _finalised(folder: Path, plan: Plan, threads: int, remedy: str) -> Summary:
+    pa = require_pyarrow()
     missing = [k for k in range(plan.shards) if not (folder / shard_name(k)).exists()]
     if missing:
         raise ValueError(
@@ -95,7 +111,14 @@ def finalise(folder: Path, plan: Plan, threads: int = 1) -> Summary:
             "again, or name their folders"
         )
     facts = list(_read_all(folder, plan, range(plan.shards), threads, is_whole_set=True))
-    _write_index(folder / INDEX, facts)
+    tables = [shard.index for shard in facts if shard.index is not None]
+    table = pa.concat_tables(tables).combine_chunks()
+    with (
+        _written(folder / INDEX, table.nbytes, remedy) as name,
+        pa.OSFile(str(name), "wb") as file,
+        pa.ipc.new_file(file, index_schema()) as writer,
+    ):
+        writer.write_table(table)
     manifest = Manifest(
         channels=plan.channels,
         quantization=plan.quantization,
@@ -111,23 +134,23 @@ def finalise(folder: Path, plan: Plan, threads: int = 1) -> Summary:
         plan=plan.facts(),
         failures=[Failure(*row) for shard in facts for row in shard.failed],
     )
-    try:
-        write_whole(folder / MANIFEST, manifest.to_json().encode())
-    except OSError as error:
-        raise write_error(error, folder / MANIFEST) from error
+    text = manifest.to_json().encode()
+    with _written(folder / MANIFEST, len(text), remedy) as name:
+        name.write_bytes(text)
     tidy(folder)
     return _summary(facts, plan, is_complete=True)
 
 
 def tidy(folder: Path) -> None:
     """Removes what a whole set has no use for."""
-    (folder / PLAN).unlink(missing_ok=True)
+    if (folder / PLAN).exists():  # else a set that cannot be written to would be an error
+        (folder / PLAN).unlink(missing_ok=True)
     remove_temporaries(folder)
 
 
-def summary_of_part(folder: Path, plan: Plan, shards: Sequence[int]) -> Summary:
+def summary_of_part(folder: Path, plan: Plan, shards: Sequence[int], threads: int) -> Summary:
     """What lies in some shards of a set that is not whole yet."""
-    return _summary(list(_read_all(folder, plan, shards, 1, is_whole_set=False)), plan, is_complete=False)
+    return _summary(list(_read_all(folder, plan, shards, threads, is_whole_set=False)), plan, is_complete=False)
 
 
 def summary_of_whole(manifest: Manifest) -> Summary:
@@ -210,14 +233,14 @@ def _read_all(folder: Path, plan: Plan, shards: Sequence[int], threads: int, *, 
     def read(number: int) -> _ShardFacts:
         return _read(folder / shard_name(number), number, plan, is_whole_set)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(read, shards)
 
 
 def _read(path: Path, number: int, plan: Plan, is_whole_set: bool) -> _ShardFacts:
     samples = plan.samples_of(number)
     if not is_whole(path, len(samples)):
-        raise ValueError(f"{path} is no shard of {len(samples)} rows, as the plan has it; remove it and go on with resume=True")
+        raise ValueError(f"{path} is no shard of {len(samples)} rows, as the plan has it; {_MADE_AGAIN}")
     data = _mapped(path)
     table = _table(data)
     sizes, offsets = extents(table, data)
@@ -258,8 +281,7 @@ def _check_records(path: Path, table: Any, data: NDArray[np.uint8], sizes: NDArr
     for row, start, nbytes, checksum in zip(rows.tolist(), offsets.tolist(), sizes.tolist(), checksums, strict=True):
         if start < 0 or nbytes < 0 or _core.crc32c(data[start : start + nbytes]) != checksum:
             raise ValueError(
-                f"{path} is damaged: the record of {table['key'][row].as_py()} is not what was written; remove the file and go "
-                "on with resume=True"
+                f"{path} is damaged: the record of {table['key'][row].as_py()} is not what was written; {_MADE_AGAIN}"
             )
 
 
@@ -282,16 +304,11 @@ def _table(data: NDArray[np.uint8]) -> Any:
     return table
 
 
-def _write_index(path: Path, facts: list[_ShardFacts]) -> None:
-    pa = require_pyarrow()
-    tables = [shard.index for shard in facts if shard.index is not None]
-    table = pa.concat_tables(tables).combine_chunks()
-    temporary = temporary_name(path)
+@contextmanager
+def _written(path: Path, nbytes: int, remedy: str) -> Iterator[Path]:
+    """Where to write a file of so many bytes, about; errors say what to do."""
     try:
-        with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, index_schema()) as writer:
-            writer.write_table(table)
-        put_in_place(temporary, path)
+        with whole_file(path) as name:
+            yield name
     except OSError as error:
-        raise write_error(error, path, 0, table.nbytes) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise write_error(error, path, needed=nbytes, remedy=remedy) from error

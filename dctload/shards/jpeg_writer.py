@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload import _core
+from dctload.errors import install_line
 from dctload.jpeg import Component, Header, read_coefficients
 
 Plane = NDArray[np.int16]
@@ -26,6 +27,7 @@ _APP0, _APP1, _APP14, _DQT, _SOF0, _SOF1, _DHT, _SOS = 0xE0, 0xE1, 0xEE, 0xDB, 0
 _ADOBE_TRANSFORMS = {"rgb": 0, "cmyk": 0, "ycck": 2}
 _MOST_BLOCKS = 10  # of an MCU (ITU-T T.81, B.2.3)
 _MOST_AC = 1023  # 10 bits: what the Huffman codes of 8-bit samples hold (ITU-T T.81, F.1.2.2)
+_MOST_DC = 2047  # 11 bits, of the difference between two (likewise)
 _MOST_SIDE = 65500  # libjpeg's own bound, a little below the format's
 
 
@@ -38,7 +40,7 @@ def require_jpeglib() -> Any:
     try:
         import jpeglib
     except ImportError as error:
-        raise ImportError("writing JPEG files needs jpeglib: pip install jpeglib") from error
+        raise ImportError(install_line("writing JPEG files needs jpeglib", "export")) from error
     return jpeglib
 
 
@@ -55,6 +57,7 @@ def write_jpeg(planes: Sequence[Plane], header: Header) -> bytes:
 
     Raises:
         ValueError: The planes do not fit the header, or hold what no 8-bit JPEG can.
+        OSError: The folder for temporary files cannot be written to.
         ImportError: jpeglib is not installed.
     """
     _check(planes, header)
@@ -171,9 +174,14 @@ def _coded_file(planes: Sequence[Plane], parts: Sequence[Component], width: int,
         path = Path(folder) / "scan.jpg"
         try:
             image.write_dct(str(path), flags=["+OPTIMIZE_CODING"])
+            return path.read_bytes()
         except OSError as error:
-            raise ValueError(f"the JPEG writer refuses the coefficients ({error}): they pass what Huffman codes hold") from None
-        return path.read_bytes()
+            differences = [np.ptp(np.append(plane[0].astype(np.int32), 0)) for plane in planes]  # the first is one from 0
+            if max(differences) > _MOST_DC:
+                raise ValueError("two DC coefficients differ by more than the Huffman codes of a JPEG hold") from None
+            raise OSError(
+                f"the JPEG writer cannot write to {folder} ({error}); make room there, or name another folder in TMPDIR"
+            ) from error
 
 
 def _compare(data: bytes, planes: Sequence[Plane], header: Header) -> None:

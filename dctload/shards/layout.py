@@ -175,16 +175,18 @@ class Manifest:
         return cls(**facts)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that is seen under its name only when all of it is on the disk."""
-    temporary = path.with_name(path.name + TEMPORARY)
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest that lies in a folder, or None.
+
+    Raises:
+        ValueError: As `Manifest.from_json`.
+    """
+    path = folder / MANIFEST
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-        put_in_place(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        text = path.read_text(encoding="utf-8", errors="replace")  # a flipped bit is told by the checksum
+    except FileNotFoundError:
+        return None
+    return Manifest.from_json(text, str(path))
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
@@ -203,4 +205,5 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def _crc_of(facts: Mapping[str, Any]) -> int:
-    return _core.crc32c(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode())
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
+    return _core.crc32c(text.encode("utf-8", "surrogatepass"))  # a flipped bit may have made half of a pair

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dctload._arguments import thread_count
 from dctload.shards.recording import Recorder
 from dctload.shards.writer import Stopped, write_shard
 
@@ -62,7 +62,7 @@ class Tally:
 
 def run_here(job: Job, tally: Tally) -> None:
     """Makes the shards, some at a time, each by a thread of its own that may have helpers for decoding."""
-    workers = threads_of(job.workers)
+    workers = thread_count(job.workers)
     at_a_time = min(workers, len(job.shards))
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in job.shards:
@@ -93,10 +93,10 @@ def run_here(job: Job, tally: Tally) -> None:
 
     shares = [workers // at_a_time + (k < workers % at_a_time) for k in range(at_a_time)]
     team = [threading.Thread(target=work, args=(share,), name=f"dctload-shard-{k}") for k, share in enumerate(shares)]
-    for thread in team:
-        thread.start()
     failure: BaseException | None = None
     try:
+        for thread in team:
+            thread.start()
         running = len(team)
         while running:
             event = events.get()
@@ -110,24 +110,16 @@ def run_here(job: Job, tally: Tally) -> None:
     finally:
         stop.set()  # Ctrl-C, or the user's own function raised
         for thread in team:
-            thread.join()
+            if thread.ident is not None:  # the system may have refused to start more of them
+                thread.join()
     if failure is not None:
         raise failure
 
 
-def make_shard(
-    source: Source, folder: Path, plan: Plan, number: int, *, threads: int = 1, on_error: str = "raise"
-) -> tuple[int, int, int]:
-    """One shard, for engines whose workers do one at a time; its samples, bytes read and bytes written."""
+def make_shard(source: Source, folder: Path, plan: Plan, number: int, on_error: str) -> tuple[int, int, int]:
+    """One shard, by one thread, for engines whose workers do one at a time; its samples, bytes read and bytes written."""
     seen: list[tuple[int, int, int]] = []
-    recorder = Recorder(source, plan, threads)
+    recorder = Recorder(source, plan, 1)
     write_shard(folder, plan, number, recorder, on_error=on_error, progress=lambda rows: seen.append(rows.counts))
     images, source_bytes, nbytes = (sum(column) for column in zip(*seen, strict=True))
     return images, source_bytes, nbytes
-
-
-def threads_of(workers: int) -> int:
-    """Threads of this process: what was asked for, or one a core that it may run on."""
-    if workers:
-        return workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from dctload.shards.finishing import Summary, finalise, plan_of_whole, summary_of_whole
-from dctload.shards.layout import MANIFEST, Manifest, put_in_place, shard_name
-from dctload.shards.plan import Plan, check_same, read_plan, settle, temporary_name
+from dctload._arguments import thread_count
+from dctload.shards.finishing import Summary, finalise, plan_of_whole, summary_of_whole, tidy
+from dctload.shards.layout import read_manifest, shard_name
+from dctload.shards.plan import Plan, check_folder, check_same, read_plan, settle, whole_file
 from dctload.shards.writer import is_whole, require_pyarrow, write_error
+
+_AGAIN = "merge again"
 
 
 def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] = (), *, workers: int = 1) -> Summary:
@@ -22,13 +25,14 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
         dst: Folder of the set. Where all jobs wrote to it, nothing else is needed.
         parts: Folders of other jobs' parts, made with the same arguments. Their shards are linked into `dst`, or copied where
             it lies on another disk; the folders stay as they are.
-        workers: Threads that read the shards for the index and the checksums.
+        workers: Threads that read the shards for the index and the checksums; 0: one a core.
 
     Returns:
         What the whole set holds.
 
     Raises:
         FileNotFoundError: A folder is absent.
+        FileExistsError: `dst` is a file, or holds something that is no set.
         ValueError: A folder holds no part of a set, or of another set, or shards are missing: the message says which.
         OSError: `dst` cannot be written to.
 
@@ -39,38 +43,41 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
     """
     began = time.perf_counter()
     require_pyarrow()
+    threads = thread_count(workers)
     folder, others = Path(dst), [Path(part) for part in parts]
-    plans = [_plan_of(other) for other in others]
-    if not others and not folder.is_dir():
-        raise FileNotFoundError(f"{folder} does not exist; give the folder that extract wrote to")
-    manifest = folder / MANIFEST
-    if manifest.exists():
-        whole = Manifest.from_json(manifest.read_text(encoding="utf-8"), str(manifest))
-        for other, plan in zip(others, plans, strict=True):
+    plans = [_plan_of(other) for other in others or [folder]]
+    check_folder(folder, goes_on=True)
+    whole = read_manifest(folder)
+    if whole is not None:
+        for other, plan in zip(others or [folder], plans, strict=True):
             check_same(plan, plan_of_whole(whole), str(other), exactly=True)
+        tidy(folder)  # the run before may have been killed in between
         return summary_of_whole(whole)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        plan = settle(folder, plans[0]) if plans else _plan_of(folder)
-    except OSError as error:
-        raise write_error(error, folder) from error
-    for other, theirs in zip(others, plans, strict=True):
+    plan = plans[0]
+    if others:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            plan = settle(folder, plan)
+        except OSError as error:
+            raise write_error(error, folder, remedy=_AGAIN) from error
+    for other, theirs in zip(others or [folder], plans, strict=True):
         check_same(theirs, plan, str(other), exactly=True)
     for other in others:
         _take_over(other, folder, plan)
-    return replace(finalise(folder, plan, workers), seconds=time.perf_counter() - began)
+    return replace(finalise(folder, plan, threads, remedy=_AGAIN), seconds=time.perf_counter() - began)
 
 
 def _plan_of(folder: Path) -> Plan:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} does not exist; give the folder that extract wrote to")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {what}; give the folder that extract wrote to")
     plan = read_plan(folder)
     if plan is not None:
         return plan
-    manifest = folder / MANIFEST
-    if not manifest.exists():
-        raise ValueError(f"{folder} holds no part of a shard set")
-    return plan_of_whole(Manifest.from_json(manifest.read_text(encoding="utf-8"), str(manifest)))
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ValueError(f"{folder} holds no part of a shard set; give the folder that extract wrote to")
+    return plan_of_whole(manifest)
 
 
 def _take_over(part: Path, folder: Path, plan: Plan) -> None:
@@ -88,11 +95,9 @@ def _take_over(part: Path, folder: Path, plan: Plan) -> None:
 
 
 def _copy(theirs: Path, ours: Path) -> None:
-    temporary = temporary_name(ours)
+    nbytes = theirs.stat().st_size
     try:
-        shutil.copyfile(theirs, temporary)
-        put_in_place(temporary, ours)
+        with whole_file(ours) as name:
+            shutil.copyfile(theirs, name)
     except OSError as error:
-        raise write_error(error, ours, 0, theirs.stat().st_size) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise write_error(error, ours, needed=nbytes, remedy=_AGAIN) from error

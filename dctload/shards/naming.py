@@ -68,7 +68,8 @@ def target_columns(target: Any, key: str) -> tuple[int | None, str | None]:
         if -(2**63) <= number < 2**63:
             return number, None
     try:
-        return None, json.dumps(target, default=_plain, ensure_ascii=False, allow_nan=True)
+        # Half of a surrogate pair, as in names that are no UTF-8, is spelt out as JSON itself spells it.
+        return None, printable(json.dumps(target, default=_plain, ensure_ascii=False, allow_nan=True))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{key}: the target, of type {type(target).__name__}, cannot be stored: {error}; shards hold whole numbers and what "

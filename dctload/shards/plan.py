@@ -12,20 +12,26 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dctload.channels import ChannelSelection
 from dctload.jpeg import Limits
-from dctload.shards.layout import FORMAT, PLAN, TEMPORARY, VERSION, shard_name
+from dctload.shards.layout import FORMAT, INDEX, MANIFEST, PLAN, TEMPORARY, VERSION, put_in_place, shard_name
 from dctload.shards.resized import Quantization
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+_MOST_SIZE = 2**63 - 1
 _UNITS = ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"))
 _MEASURED = 32  # samples whose mean size fixes how many a shard holds
 _UNKNOWN_RECORD = 1 << 16  # bytes taken for a record where none of these samples can be decoded
+_TEMPORARY_NAME = re.compile(
+    rf"(shard-\d{{5,}}\.arrow|{'|'.join(map(re.escape, (INDEX, MANIFEST, PLAN)))})\.[0-9a-f]{{8}}{re.escape(TEMPORARY)}"
+)
 _NOT_COMPARED = ("source", "samples_per_shard")  # one text of many for the same files; follows from the others
 
 
@@ -153,18 +159,18 @@ def parse_size(size: int | str) -> int:
     """Bytes of a size such as `"256MiB"` (1024s), `"100MB"` (1000s) or a whole number.
 
     Raises:
-        ValueError: The text is of another form, or the size is below 1.
+        ValueError: The text is of another form, or the size is below 1 or above 2^63 - 1.
     """
     if isinstance(size, str):
         found = _SIZE.fullmatch(size)
         if found is None:
             raise ValueError(f'a size is a number with a unit, such as "256MiB" or "100MB", not {size!r}')
         power = "KMGT".index(found[2].upper()) + 1 if found[2] else 0
-        nbytes = math.floor(float(found[1]) * float((1024 if found[3] else 1000) ** power))
+        nbytes = math.floor(Fraction(found[1]) * Fraction(1024 if found[3] else 1000) ** power)
     else:
         nbytes = int(size)
-    if nbytes < 1:
-        raise ValueError(f"a size is at least 1 byte, not {size!r}")
+    if not 1 <= nbytes <= _MOST_SIZE:
+        raise ValueError(f"a size is 1 byte to 2^63 - 1 bytes, not {size!r}")
     return nbytes
 
 
@@ -180,14 +186,39 @@ def samples_in_a_shard(shard_size: int, record_bytes: Sequence[int]) -> int:
     return max(1, round(shard_size / mean))
 
 
-# --------------------------------------------------------------------------------------------------- plans on the disk
+# ------------------------------------------------------------------------------------------------- a set's folder on the disk
+
+
+def check_folder(folder: Path, *, goes_on: bool) -> None:
+    """Refuses what a set must not be mixed with.
+
+    Args:
+        folder: Where a set is to be made.
+        goes_on: Whether one that is there, finished or not, is to be gone on with.
+
+    Raises:
+        FileExistsError: It is a file, or something is in it that is no set, or that is not to be gone on with.
+    """
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - one call says what it is
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise FileExistsError(f"{file} is a file; a shard set is a folder: give another name") from None
+    if not names:
+        return
+    if not goes_on:
+        raise FileExistsError(f"{folder} is not empty; pass resume=True to go on with it, or give another folder")
+    if MANIFEST not in names and PLAN not in names and not all(map(is_temporary, names)):
+        raise FileExistsError(f"{folder} holds other files and no {PLAN}: it is no shard set; give another folder")
 
 
 def read_plan(folder: Path) -> Plan | None:
     """The plan that lies in a folder, or None."""
     path = folder / PLAN
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
     return Plan.from_json(text, str(path))
@@ -258,9 +289,28 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file that is seen under its name only when all of it is on the disk.
+
+    It gets its name when the block ends; of a block that raises nothing is left.
+    """
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that `temporary_name` named for a set: nobody else's may be removed."""
+    return _TEMPORARY_NAME.fullmatch(name) is not None
+
+
 def remove_temporaries(folder: Path, shards: Sequence[int] | None = None) -> None:
     """Removes what killed runs left behind: all of it, or that of some shards."""
     names = None if shards is None else {shard_name(k) for k in shards}
     for path in folder.glob(f"*{TEMPORARY}"):
-        if names is None or path.name.rsplit(".", 2)[0] in names:
+        if is_temporary(path.name) and (names is None or path.name.rsplit(".", 2)[0] in names):
             path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dctload.errors import install_line
 from dctload.shards.local_engine import Job, make_shard
 from dctload.sources import FolderSource, ListSource, TarSource, open_source
 
@@ -28,7 +29,7 @@ def connected_engine() -> Callable[[Job, Tally], None]:
     try:
         import ray
     except ImportError as error:
-        raise ImportError("engine=\"ray\" needs Ray: pip install 'dctload[ray]'") from error
+        raise ImportError(install_line('engine="ray" needs Ray', "ray")) from error
 
     def run(job: Job, tally: Tally) -> None:
         if not ray.is_initialized():
@@ -70,4 +71,4 @@ def _make(given: Any, plan: Plan, folder: str, number: int, on_error: str, worki
     """The task: one shard, by one thread, in a process of its own."""
     with suppress(OSError):  # relative paths are the driver's; a node without that folder can do with absolute ones
         os.chdir(working_folder)
-    return make_shard(open_source(given, unlabelled=True), Path(folder), plan, number, threads=1, on_error=on_error)
+    return make_shard(open_source(given, unlabelled=True), Path(folder), plan, number, on_error)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload import _core
-from dctload.errors import JPEGError, UnsupportedJPEG
-from dctload.jpeg import COLOR_SPACES
+from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
+from dctload.jpeg import WITHOUT_YCBCR
 from dctload.packed import Extractor, OpenImages, PackedBatch
 from dctload.shards.layout import shard_schema
 from dctload.shards.naming import SampleNames, printable, target_columns
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # depend on the source alone, so that a shard has the same bytes whatever the machine.
 _BATCH_IMAGES = 64
 _BATCH_BYTES = 4 << 20
-_WITHOUT_YCBCR = {COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown")}
+_MOST_RECORD = 2**31 - 1  # bytes, as the index counts them
+_LIMIT_RECORD = next(number for number, row in enumerate(_core.CODES) if row[0] == "limit_record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +125,11 @@ class Recorder:
                         self._transcode(sample, opened.bytes(place))
         if self._changer is not None:
             packed = _changed(samples, self._changer)
+        for sample in samples:
+            if sample.record is not None and sample.record.nbytes > _MOST_RECORD:
+                fact = f"its record of {sample.record.nbytes} bytes passes the {_MOST_RECORD} that a shard set can hold"
+                sample.record, sample.size = None, None
+                _fail(sample, error_from_code(_LIMIT_RECORD, offset=0, source=sample.key, fact=fact), sample.key)
         return self._rows(numbers, samples, packed)
 
     def _decodable(self, opened: OpenImages) -> NDArray[np.int64]:
@@ -131,7 +137,7 @@ class Recorder:
         color, code = opened.headers.color, opened.headers.code
         if self._plan.fallback is None:
             return np.arange(len(opened), dtype=np.int64)
-        return np.flatnonzero((code != 0) | ~np.isin(color, list(_WITHOUT_YCBCR))).astype(np.int64)
+        return np.flatnonzero((code != 0) | ~np.isin(color, list(WITHOUT_YCBCR))).astype(np.int64)
 
     def _decoded(self, opened: OpenImages, places: NDArray[np.int64]) -> PackedBatch:
         masks = np.tile(np.array(self._selection.masks, np.uint64), (len(opened), 1))

@@ -16,22 +16,21 @@ from numpy.typing import NDArray
 
 from dctload import _core
 from dctload.channels import ChannelSelection
-from dctload.errors import JPEGError, error_from_code
-from dctload.jpeg import COLOR_SPACES, Component, Header
+from dctload.errors import JPEGError, error_from_code, install_line
+from dctload.jpeg import COLOR_SPACES, WITHOUT_YCBCR, Component, Header, whole_number
 from dctload.packed import PackedBatch, pack, unpack_reference
 
 if TYPE_CHECKING:
     from dctload.ops import DCTBatch
 
 # python -m benchmarks.resized, 180 ImageNet files, 24s at 512: steps 1, 2, 4, 8 make 108, 90, 73, 56 kB an image (JPEG: 109),
-# with luma at 66, 59, 53, 48 dB and the normalised channels at 36, 31, 25, 20 dB. 4 is the coarsest above 50 dB.
+# with luma at 66, 59, 53, 48 dB and the normalised channels at 36, 30, 25, 19 dB. 4 is the coarsest above 50 dB.
 DEFAULT_STEP = 4
 _MULTIPLE = 16  # of the longer side: the middle of any multiple of 16 then begins at a whole block
 _MOST_SIDE = 65535  # as a record's header holds it
 _MOST_VALUES = 1 << 24  # float32 of resampled pictures at a time
 _TEXT = re.compile(r"source|requantize (?P<coarsest>\d+)|resize (?P<size>\d+) step (?P<step>\d+)")
 _CODES = {row[0]: number for number, row in enumerate(_core.CODES)}
-_WITHOUT_YCBCR = ("cmyk", "ycck", "unknown")
 
 Values = NDArray[np.float32]
 
@@ -56,15 +55,19 @@ class Quantization:
 
         Raises:
             ValueError: One is out of its range, or they do not go together.
+            TypeError: One is no whole number.
         """
-        if resize is not None and (resize < 8 or resize % 8 or resize > _MOST_SIDE):
-            raise ValueError(f"resize is the shorter side in pixels, a multiple of 8 (blocks are 8 x 8), not {resize}")
+        if resize is not None and (not 8 <= whole_number(resize, "resize") <= _MOST_SIDE or resize % 8):
+            raise ValueError(
+                f"resize is the shorter side in pixels, a multiple of 8 (blocks are 8 x 8) from 8 to {_MOST_SIDE // 8 * 8}, "
+                f"not {resize}"
+            )
         if step is not None and resize is None:
             raise ValueError("step goes with resize; to coarsen the files' own coefficients pass requantize")
         if requantize is not None and resize is not None:
             raise ValueError("requantize does not go with resize, whose coefficients have one step: pass step")
         for name, value in (("step", step), ("requantize", requantize)):
-            if value is not None and not 1 <= value <= 255:
+            if value is not None and not 1 <= whole_number(value, name) <= 255:
                 raise ValueError(f"{name} is a quantisation step, 1..255, not {value}")
         if resize is not None:
             return cls(resize=resize, step=DEFAULT_STEP if step is None else step)
@@ -125,7 +128,7 @@ class Changer:
             try:
                 import torch  # noqa: F401 - what follows needs it; said here, before anything is decoded
             except ImportError as error:
-                raise ImportError("resize needs torch: pip install torch") from error
+                raise ImportError(install_line("resize needs torch", "torch")) from error
             self._resampler = _core.Resampler(num_threads)
 
     @property
@@ -213,8 +216,9 @@ class Changer:
 
 
 def _refusal(header: Header, size: tuple[int, int]) -> JPEGError | None:
-    if header.color_space in _WITHOUT_YCBCR or len(header.components) not in (1, 3):
-        return error_from_code(_CODES["color_space"], offset=0, detail=COLOR_SPACES.index(header.color_space))
+    color = COLOR_SPACES.index(header.color_space)
+    if color in WITHOUT_YCBCR or len(header.components) not in (1, 3):
+        return error_from_code(_CODES["color_space"], offset=0, detail=color)
     if max(size) > _MOST_SIDE:
         fact = f"resized, the image would have {size[1]} x {size[0]} pixels; a record holds up to {_MOST_SIDE} a side"
         return error_from_code(_CODES["limit_record"], offset=0, fact=fact)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dctload import _core
+from dctload._arguments import thread_count
 from dctload.errors import WireError
 from dctload.packed import PackedBatch, unpack_reference
 from dctload.shards.finishing import extents, failures, plan_of_whole
@@ -83,9 +84,7 @@ def verify(dst: str | os.PathLike[str], against: Any = None, progress: Progress 
         (False, [('cat/12.jpg', 'its checksum is wrong')])
     """
     require_pyarrow()
-    if workers < 0:
-        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
-    threads = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    threads = thread_count(workers)
     store = store_at(dst)
     data = manifest_bytes(store)
     try:
@@ -102,7 +101,7 @@ def verify(dst: str | os.PathLike[str], against: Any = None, progress: Progress 
     good: list[int] = []
     with ThreadPoolExecutor(threads) as pool:
         listed = _listed(manifest, report)
-        jobs = [(store, file, _rows(index, number), listed[number]) for number, file in enumerate(manifest.shards)]
+        jobs = [(store, *facts) for facts in zip(manifest.shards, _rows(index, len(manifest.shards)), listed, strict=True)]
         for number, found in enumerate(pool.map(lambda job: _shard(*job), jobs)):
             report.damaged.extend(found.damaged)
             report.problems.extend(found.problems)
@@ -130,7 +129,7 @@ class _Told:
 class _Found:
     """What is wrong with one shard."""
 
-    is_right: bool = False  # its bytes are what the manifest says
+    is_right: bool = False  # its bytes and rows are what the manifest says
     damaged: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -153,13 +152,12 @@ def _index(store: Store, manifest: Manifest, report: Report) -> Any:
     return table
 
 
-def _rows(index: Any, number: int) -> Any:
-    """The index's rows of one shard: they lie together."""
+def _rows(index: Any, shards: int) -> list[Any]:
+    """The index's rows of each shard: they lie together."""
     if index is None:
-        return None
-    shards = index["shard"].to_numpy()
-    first, end = np.searchsorted(shards, [number, number + 1])
-    return index.slice(int(first), int(end - first))
+        return [None] * shards
+    bounds = np.searchsorted(index["shard"].to_numpy(), np.arange(shards + 1)).tolist()
+    return [index.slice(first, end - first) for first, end in pairwise(bounds)]
 
 
 def _listed(manifest: Manifest, report: Report) -> list[list[Failure]]:
@@ -209,6 +207,7 @@ def _check_rows(file: ShardFile, data: Bytes, index: Any, listed: list[Failure],
     pa = require_pyarrow()
     table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
     if not table.schema.equals(shard_schema()) or len(table) != file.images + file.failed:
+        found.is_right = False
         found.problems.append(
             f"{file.name} has {len(table)} rows or other columns; {MANIFEST} counts {file.images + file.failed}"
         )
@@ -217,7 +216,7 @@ def _check_rows(file: ShardFile, data: Bytes, index: Any, listed: list[Failure],
         found.problems.append(f"{MANIFEST} lists other failed samples than {file.name} has")
     if index is None:
         return
-    rows = table.filter(table["record"].is_valid())
+    rows = table.select(_SAME).filter(table["record"].is_valid())  # the records themselves are not copied
     if len(rows) != len(index):
         found.problems.append(f"{file.name} holds {len(rows)} records; {INDEX} has {len(index)} of it")
         return

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dctload.errors import install_line
 from dctload.shards.layout import put_in_place, shard_name, shard_schema
 from dctload.shards.plan import temporary_name
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from dctload.shards.plan import Plan
     from dctload.shards.recording import Recorder, Rows
 
+RESUME = "go on with resume=True"  # what to do after an extraction that could not write
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class Stopped(Exception):
@@ -76,9 +79,13 @@ class _File:
         self._sink: Any = None
         self._writer: Any = None
         pa = require_pyarrow()
-        with self._told():
-            self._sink = pa.OSFile(str(self._temporary), "wb")
-            self._writer = pa.ipc.new_file(self._sink, shard_schema())
+        try:
+            with self._told():
+                self._sink = pa.OSFile(str(self._temporary), "wb")
+                self._writer = pa.ipc.new_file(self._sink, shard_schema())
+        except BaseException:
+            self.abandon()
+            raise
 
     def write(self, rows: Rows) -> None:
         """Appends rows as one record batch."""
@@ -96,17 +103,17 @@ class _File:
 
     def abandon(self) -> None:
         """Leaves nothing behind of a file that was not finished."""
-        with suppress(OSError):  # what could not be written once cannot be written at closing either
-            self._sink.close()
-        self._temporary.unlink(missing_ok=True)
+        if self._sink is not None:
+            with suppress(OSError):  # what could not be written once cannot be written at closing either
+                self._sink.close()
+        with suppress(OSError):  # a read-only file system says no whether there is a file or not
+            self._temporary.unlink()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if self._sink is None:
-                self._temporary.unlink(missing_ok=True)
             needed = self._written * (self._rows - self._done) // self._done if self._done else self._expected
             raise write_error(error, self._path, self._written, needed) from error
 
@@ -116,17 +123,31 @@ def _stopping(error: JPEGError) -> JPEGError:
     return error
 
 
-def write_error(error: OSError, path: Path, written: int = 0, needed: int | None = None) -> OSError:
-    """What to raise where a file of a set could not be written: one line with the file, what is missing and what to do."""
+def write_error(
+    error: OSError, path: Path, written: int | None = None, needed: int | None = None, *, remedy: str = RESUME
+) -> OSError:
+    """What to raise where a file could not be written: one line with the file, what is missing and what to do.
+
+    Args:
+        error: The system's.
+        path: The file.
+        written: Bytes of it that were, where that is known.
+        needed: Bytes that were to come, about.
+        remedy: What to do once there is room again.
+    """
     code = error.errno
     reason = os.strerror(code) if code else str(error).split("\n")[0]
-    if code in _FULL:
-        free = shutil.disk_usage(path.parent).free
-        to_go = "" if needed is None else f"about {_mib(needed)} to go, "
-        reason += f": {_mib(written)} written, {to_go}{_mib(free)} free"
-        reason += "; make room and go on with resume=True, or extract to another disk"
+    facts = [] if written is None else [f"{_mib(written)} written"]
+    if code in _REFUSED:
+        reason += "; give a folder that can be written to"
+    elif code == errno.ENOENT:
+        reason += f"; was it removed, by another run in this folder perhaps? when none is at work any more, {remedy}"
+    elif code in _FULL:
+        free = shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists())).free
+        facts += [] if needed is None else [f"about {_mib(needed)} to go"]
+        reason += f": {', '.join([*facts, f'{_mib(free)} free'])}; make room and {remedy}, or take another disk"
     else:
-        reason += f": {_mib(written)} written; see to the disk, then go on with resume=True"
+        reason += "".join(f": {fact}" for fact in facts) + f"; see to the disk, then {remedy}"
     told = type(error)(f"{path}: {reason}")  # one argument: two or more would be shown as "[Errno ...]"
     told.errno = code
     return told
@@ -155,7 +176,7 @@ def require_pyarrow() -> Any:
         import pyarrow as pa
         import pyarrow.ipc
     except ImportError as error:
-        raise ImportError("shards need pyarrow: pip install 'dctload[shards]'") from error
+        raise ImportError(install_line("shards need pyarrow", "shards")) from error
     return pa
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from dctload.errors import install_line
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]*://")
 _log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
-        raise ImportError(f"reading {url} needs fsspec: pip install fsspec") from error
+        raise ImportError(install_line(f"reading {url} needs fsspec", "loader")) from error
     try:
         system, path = url_to_fs(url)
     except ValueError as error:

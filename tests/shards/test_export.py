@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_components_that_fit_no_one_scan_have_scans_of_their_own(factors: Any, s
 
 def test_without_jpeglib_one_line_says_what_to_install(tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jpeglib", None)
-    with pytest.raises(ImportError, match="pip install jpeglib"):
+    with pytest.raises(ImportError, match=r"writing JPEG files needs jpeglib: pip install 'dctload\[export\]'"):
         export(stored, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     export(stored, tmp_path / "out", "webdataset", payload="dct")
@@ -151,6 +152,19 @@ def test_coefficients_that_no_jpeg_holds_are_refused() -> None:
     planes[0][5, 0, 0] = 1024
     with pytest.raises(ValueError, match="AC coefficient of 1024"):
         write_jpeg(planes, image.header)
+
+
+@pytest.mark.parametrize("low, high, fits", [(-1024, 1023, True), (0, 2047, True), (-1024, 1024, False), (0, 2048, False)])
+def test_dc_coefficients_differ_by_what_a_jpeg_holds(low: int, high: int, fits: bool) -> None:
+    image = dctload.read_coefficients(picture(2))
+    planes = [plane.copy() for plane in image.planes]
+    planes[0][0] = low
+    planes[0][0, 0, 1] = high
+    if fits:
+        np.testing.assert_array_equal(dctload.read_coefficients(write_jpeg(planes, image.header)).planes[0], planes[0])
+    else:
+        with pytest.raises(ValueError, match="two DC coefficients differ by more"):
+            write_jpeg(planes, image.header)
 
 
 def test_a_set_without_all_frequencies_is_refused_unless_loss_is_meant(tmp_path: Path) -> None:
@@ -183,6 +197,24 @@ def test_names_stay_inside_of_the_folder_and_are_given_once() -> None:
         "d/e.JPEG",
         "x.tar/d/e.JPEG",
     ]
+
+
+def test_equal_names_are_numbered_on_whatever_else_has_a_number() -> None:
+    names = ExportedNames(with_extension=True)
+    keys = ["a.jpg", "a-2.jpg", "a.jpg", "a-2.jpg", "a.jpg"]
+    assert [names.name(key, i) for i, key in enumerate(keys)] == ["a.jpg", "a-2.jpg", "a-3.jpg", "a-2-2.jpg", "a-4.jpg"]
+
+
+def test_names_are_what_a_file_system_holds(tmp_path: Path) -> None:
+    """Datasets and tars have longer ones, and files where others have folders."""
+    keys = [*["é" * 200 + ".jpeg"] * 2, "x" * 300 + "/b.jpg", "c.jpg", "c.jpg/d.jpg", "e" * 251 + ".jpg"]
+    names = ExportedNames(with_extension=True)
+    found = [names.name(key, i) for i, key in enumerate(keys)]
+    assert len(set(found)) == len(keys) and found[5] == keys[5]
+    for name in found:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
 
 
 def test_names_of_samples_have_no_dots() -> None:
@@ -256,6 +288,14 @@ def test_targets_that_are_no_numbers_are_texts_or_json(tmp_path: Path) -> None:
     assert said == [b"tabby", b'{"box": [1, 2]}', b"7"] and kinds == ["cls", "json", "cls"]
 
 
+def test_texts_that_are_no_unicode_are_spelt_out(tmp_path: Path) -> None:
+    shards.extract([(picture(0), "n\udce9"), (picture(1), ["n\udce9"])], tmp_path / "a.dct", "all")
+    export(tmp_path / "a.dct", tmp_path / "out", "webdataset")
+    with tarfile.open(tmp_path / "out" / "shard-000000.tar") as tar:
+        said = [tar.extractfile(m).read() for m in tar.getmembers() if not m.name.endswith(".jpg")]  # type: ignore[union-attr]
+    assert said == [rb"n\udce9", rb'["n\udce9"]']
+
+
 # ------------------------------------------------------------------------------------------------------------- failures
 
 
@@ -285,6 +325,35 @@ def test_nothing_half_written_is_seen(tmp_path: Path, stored: Path) -> None:
     with pytest.raises(dctload.JPEGError):
         export(stored, tmp_path / "out", "webdataset", shard_size="1GiB")
     assert tree(tmp_path / "out") == {}
+
+
+FULL = """
+import resource, sys
+from dctload.shards.exporting import export
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    export(sys.argv[1], sys.argv[2], sys.argv[4], payload=sys.argv[5], on_error="skip", shard_size="1GiB")
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.no_sanitizer
+@pytest.mark.parametrize("room", [100, 5_000, 20_000])
+def test_a_full_disk_leaves_no_half_of_a_tar(tmp_path: Path, stored: Path, room: int) -> None:
+    """The bound on a file's size stands for the disk's: the system refuses the write in the middle of a file."""
+    command = [sys.executable, "-c", FULL, str(stored), str(tmp_path / "out"), str(room), "webdataset", "dct"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{tmp_path}/out/shard-000000.tar: ") and done.stdout.count("\n") == 1, done
+    assert "MiB free; make room and export again into an empty folder" in done.stdout
+    assert tree(tmp_path / "out") == {}
+
+
+@pytest.mark.no_sanitizer
+def test_no_room_for_the_jpeg_writer_is_no_fault_of_the_images(tmp_path: Path, stored: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(stored), str(tmp_path / "out"), "1000", "jpeg", "jpeg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "make room there, or name another folder in TMPDIR" in done.stdout and done.stdout.count("\n") == 1, done
 
 
 def test_progress_counts_every_image(tmp_path: Path, stored: Path) -> None:

@@ -19,9 +19,11 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 
 import dctload
+from dctload.shards import recording
 from dctload.shards.extraction import extract
 from dctload.shards.layout import Manifest
 from dctload.shards.plan import parse_size
+from dctload.shards.writer import write_error
 from support.shard_sets import LAYOUTS, files_of, image_folder, image_tar, images_of, picture
 
 SMALL = "8KiB"  # some images a shard
@@ -148,7 +150,7 @@ def test_sizes_are_read_with_their_units(text: int | str, nbytes: int) -> None:
     assert parse_size(text) == nbytes
 
 
-@pytest.mark.parametrize("text", ["", "MiB", "-1MiB", "0", 0, "1XB", "1e9"])
+@pytest.mark.parametrize("text", ["", "MiB", "-1MiB", "0", 0, "1XB", "1e9", "9" * 400 + "T", 2**63])
 def test_what_is_no_size_is_refused(text: int | str) -> None:
     with pytest.raises(ValueError, match="size is"):
         parse_size(text)
@@ -170,6 +172,13 @@ def test_bytes_paths_and_targets_of_any_kind(tmp_path: Path) -> None:
     assert found[3]["label"] == "null" and found[0]["label"] is None
     assert [row["record"] for row in found] == records([item for item, _ in items])
     assert manifest(tmp_path / "a.dct").classes is None
+
+
+def test_a_target_with_half_a_surrogate_pair_comes_back(tmp_path: Path) -> None:
+    """As in names of files that are no UTF-8."""
+    targets = ["caf\udce9", {"name": "\ud83d"}]
+    extract([(picture(k), target) for k, target in enumerate(targets)], tmp_path / "a.dct")
+    assert [json.loads(row["label"]) for row in rows(tmp_path / "a.dct")] == targets
 
 
 def test_a_target_that_cannot_be_stored_names_its_sample(tmp_path: Path) -> None:
@@ -278,6 +287,19 @@ def test_limits_hold(tmp_path: Path) -> None:
     assert [code for _, code, _ in summary.failed] == ["limit_pixels"]
 
 
+def test_a_record_that_the_index_cannot_count_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [len(record) for record in records([picture(0), picture(1)])]
+    monkeypatch.setattr(recording, "_MOST_RECORD", min(sizes))
+    items = [(picture(0), 0), (picture(1), 1)]
+    summary = extract(items, tmp_path / "a.dct", on_error="skip")
+    larger = sizes.index(max(sizes))
+    ((key, code, message),) = summary.failed
+    assert (key, code) == (f"sample {larger}", "limit_record") and f"of {max(sizes)} bytes passes" in message
+    assert [row["target"] for row in index(tmp_path / "a.dct")] == [1 - larger]
+    with pytest.raises(dctload.LimitExceeded):
+        extract(items, tmp_path / "b.dct")
+
+
 def test_other_formats_go_by_their_pixels(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from dctload.transcode import transcode
@@ -311,9 +333,63 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     for resume, why in ((False, "is not empty"), (True, "holds other files")):
         with pytest.raises(FileExistsError, match=why):
             extract(root, out, resume=resume)
-    with pytest.raises(FileExistsError, match="is a file"):
-        extract(root, out / "notes.txt", resume=True)
+    for name in ("notes.txt", "notes.txt/a.dct"):
+        with pytest.raises(FileExistsError, match=r"notes\.txt is a file"):
+            extract(root, out / name, resume=True)
     assert files_of(out) == {"notes.txt": b"mine"}
+
+
+def test_temporary_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    root, out = image_folder(tmp_path / "src"), tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tmp").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files"):
+        extract(root, out, resume=True)
+    assert files_of(out) == {"thesis.tmp": b"mine"}
+    (out / "thesis.tmp").rename(out / "plan.json.0123abcd.tmp")  # a run that was killed in its first moment
+    extract(root, out, resume=True)
+    assert sorted(files_of(out)) == ["index.arrow", "manifest.json", "shard-00000.arrow"]
+
+
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        (errno.EACCES, "Permission denied; give a folder that can be written to"),
+        (errno.EROFS, "Read-only file system; give a folder that can be written to"),
+        (errno.ENOENT, "No such file or directory; was it removed, by another run in this folder"),
+        (errno.ENOSPC, "No space left on device: about 1.0 MiB to go, "),
+        (errno.EIO, "Input/output error; see to the disk, then go on with resume=True"),
+    ],
+)
+def test_what_cannot_be_written_says_what_to_do(tmp_path: Path, code: int, words: str) -> None:
+    path = tmp_path / "not" / "there" / "a.dct"
+    told = write_error(OSError(code, os.strerror(code)), path, needed=1 << 20)
+    assert str(told).startswith(f"{path}: {words}") and told.errno == code and "\n" not in str(told)
+
+
+def test_a_whole_set_that_cannot_be_written_to_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = image_folder(tmp_path / "src"), tmp_path / "a.dct"
+    first = extract(root, out)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("unlink", "mkdir", "open"):
+        monkeypatch.setattr(os, name, refused)
+    assert extract(root, out, resume=True).nbytes == first.nbytes
+
+
+def test_half_a_set_that_cannot_be_written_to_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = image_folder(tmp_path / "src"), tmp_path / "a.dct"
+    extract(root, out, shard_size=SMALL, part="1/2")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.setattr(pa, "OSFile", refused)
+    with pytest.raises(OSError, match=r"shard-0000\d\.arrow: Read-only file system; give a folder that can be written to"):
+        extract(root, out, shard_size=SMALL, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -395,6 +471,24 @@ def test_a_progress_function_that_raises_ends_the_run_and_leaves_whole_files(tmp
     extract(root, out, shard_size=SMALL, resume=True)
     extract(root, tmp_path / "b.dct", shard_size=SMALL)
     assert files_of(out) == files_of(tmp_path / "b.dct")
+
+
+def test_threads_that_the_system_refuses_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = threading.Thread.start, []
+
+    def start(self: threading.Thread) -> None:
+        if self.name.startswith("dctload-shard") and started:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        real(self)
+
+    root, out = image_folder(tmp_path / "src", 30), tmp_path / "a.dct"
+    extract(root, out, shard_size=SMALL, part="9/9")  # the plan
+    monkeypatch.setattr(threading.Thread, "start", start)
+    started.clear()
+    with pytest.raises(RuntimeError, match="can't start"):
+        extract(root, out, workers=3, shard_size=SMALL, resume=True)
+    assert len(started) == 1 and not started[0].is_alive() and not list(out.glob("*.tmp"))
 
 
 @pytest.mark.no_sanitizer

@@ -166,6 +166,62 @@ def test_what_is_no_part_says_so(tmp_path: Path, root: Path) -> None:
     assert not (tmp_path / "a.dct").exists()
 
 
+def test_a_set_is_not_mixed_with_other_files(tmp_path: Path, root: Path, want: dict[str, bytes]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files"):
+        merge(out, [tmp_path / "one.dct"])
+    for name in ("notes.txt", "notes.txt/a.dct"):
+        with pytest.raises(FileExistsError, match=r"notes\.txt is a file"):
+            merge(out / name, [tmp_path / "one.dct"])
+    with pytest.raises(FileNotFoundError, match=r"notes\.txt is a file; give the folder"):
+        merge(out / "notes.txt")
+    assert files_of(out) == {"notes.txt": b"mine"} and want
+
+
+def test_a_merge_that_was_killed_at_its_very_end_is_tidied(tmp_path: Path, root: Path, want: dict[str, bytes]) -> None:
+    out = tmp_path / "a.dct"
+    extract(root, out, shard_size=SMALL, on_error="skip", part="1/1")
+    plan = (out / "plan.json").read_bytes()
+    merge(out)
+    (out / "plan.json").write_bytes(plan)
+    merge(out)
+    assert files_of(out) == want
+
+
+@pytest.mark.parametrize("name", ["index.arrow", "manifest.json"])
+def test_two_merges_at_once_make_the_same_set(
+    tmp_path: Path, root: Path, want: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The second comes while the first has a file half written, and is done before it."""
+    out, real, second = tmp_path / "a.dct", os.fsync, []
+    extract(root, out, shard_size=SMALL, on_error="skip", part="1/1")
+
+    def fsync(descriptor: int) -> None:
+        if not second and Path(f"/proc/self/fd/{descriptor}").readlink().name.startswith(name):
+            second.append(None)
+            second[0] = merge(out)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    first = merge(out)
+    assert files_of(out) == want and (first.images, first.failed) == (second[0].images, second[0].failed)
+
+
+def test_no_room_to_merge_says_to_merge_again(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract(root, tmp_path / "p.dct", shard_size=SMALL, on_error="skip", part="1/1")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(OSError, match=r"shard-00000\.arrow: No space left on device: about .* free; make room and merge again"):
+        merge(tmp_path / "a.dct", [tmp_path / "p.dct"])
+    assert not list((tmp_path / "a.dct").glob("*.tmp"))
+
+
 def test_a_damaged_part_is_named(tmp_path: Path, root: Path) -> None:
     for i in (1, 2):
         extract(root, tmp_path / f"p{i}.dct", shard_size=SMALL, on_error="skip", part=f"{i}/2")

@@ -270,6 +270,7 @@ def test_a_requantized_subset_holds_the_same_values(tmp_path: Path) -> None:
         {"resize": 512, "step": 0},
         {"resize": 512, "requantize": 4},
         {"requantize": 256},
+        {"resize": 65536},
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path: Path, wrong: dict[str, int]) -> None:

@@ -17,6 +17,8 @@ pytest.importorskip("pyarrow")
 
 import dctload
 from dctload.shards.extraction import extract
+from dctload.shards.merging import merge
+from dctload.shards.reader import open_set
 from support.shard_sets import files_of, image_folder, picture
 
 SMALL = "8KiB"
@@ -233,9 +235,18 @@ def test_a_plan_or_manifest_that_is_damaged_is_named(tmp_path: Path) -> None:
     (out / "plan.json").write_text(text.replace('"version": 1', '"version": 2'))
     with pytest.raises(ValueError, match=r"plan\.json is of version 2"):
         extract(root, out, shard_size=SMALL, resume=True)
+    (out / "plan.json").write_bytes(text.encode().replace(b'"source"', b'"sou\xf2ce"'))  # a bit that flipped: no UTF-8
+    with pytest.raises(ValueError, match=r"plan\.json is not the plan"):
+        extract(root, out, shard_size=SMALL, resume=True)
     (out / "plan.json").write_text(text)
     extract(root, out, shard_size=SMALL, resume=True)
     manifest = (out / "manifest.json").read_text()
-    (out / "manifest.json").write_text(manifest.replace('"images": 12', '"images": 13'))
-    with pytest.raises(ValueError, match="was changed since it was written"):
-        extract(root, out, shard_size=SMALL, resume=True)
+    for wrong in (
+        manifest.replace('"images": 12', '"images": 13').encode(),
+        manifest.encode().replace(b"DST", b"\xc4ST"),  # no UTF-8
+        manifest.replace("DST", r"\ud83d").encode(),  # half of a pair
+    ):
+        (out / "manifest.json").write_bytes(wrong)
+        for again in (lambda: extract(root, out, shard_size=SMALL, resume=True), lambda: merge(out), lambda: open_set(out)):
+            with pytest.raises(ValueError, match=r"manifest\.json was changed since it was written"):
+                again()
