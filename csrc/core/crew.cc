@@ -8,6 +8,17 @@
 #endif
 
 namespace dctload {
+namespace {
+
+constexpr int kPatience = 1000;  // some 20 us
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
 
 Crew::~Crew() {
   {
@@ -32,6 +43,8 @@ void Crew::run(unsigned size, const std::function<void(unsigned)>& job) {
   }
   wake_.notify_all();
   job(0);
+  // The others are at their last piece, most often: to sleep and be woken takes longer than that.
+  for (int i = 0; i < kPatience && running_.load(std::memory_order_relaxed) != 0; ++i) relax();
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return running_ == 0; });
   job_ = nullptr;

@@ -1,6 +1,7 @@
 // Threads that work together on one job at a time.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -30,7 +31,7 @@ class Crew {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(unsigned)>* job_ = nullptr;
-  size_t running_ = 0;
+  std::atomic<size_t> running_ = 0;  // changed under the lock
   unsigned size_ = 0;
   uint64_t round_ = 0;
   bool stop_ = false;

@@ -1,10 +1,10 @@
-// What the tests and the fuzz target of csrc/ops share: every CPU level of this machine, and batches from coefficients.
+// What the tests and the fuzz target of csrc/ops share: every CPU level of this machine, and records from coefficients.
 #pragma once
 
-#include <span>
 #include <utility>
 #include <vector>
 
+#include "batches.h"
 #include "check.h"
 #include "cpu.h"
 #include "header.h"
@@ -44,13 +44,6 @@ inline Bytes record_of(const Header& header, const std::vector<std::vector<int16
   for (const auto& plane : planes) pointers.push_back(plane.data());
   Bytes out;
   REQUIRE(pack_planes(header, pointers.data(), out).ok());
-  return out;
-}
-
-inline Bytes batch_of(const std::vector<Bytes>& records) {
-  const std::vector<std::span<const uint8_t>> spans(records.begin(), records.end());
-  Bytes out(joined_bytes(spans));
-  join(spans, out.data());
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "batch.h"
+#include "batches.h"
 #include "check.h"
 #include "jpeg_writer.h"
 #include "tile_selector.h"
@@ -32,34 +33,6 @@ std::vector<Bytes> files() {
     for (const auto& [width, height] : {std::pair{1u, 1u}, {150u, 90u}, {17u, 233u}}) {
       out.push_back(write_jpeg(make_picture(width, height, layout, ++seed), {}).bytes);
     }
-  }
-  return out;
-}
-
-struct Batch {
-  explicit Batch(size_t size)
-      : storage(size + 16), bytes(storage.data() + (-reinterpret_cast<uintptr_t>(storage.data()) & 15), size) {}
-  std::vector<uint8_t> storage;
-  std::span<uint8_t> bytes;
-};
-
-Bytes extract(Extractor& extractor, std::span<const Request> requests, const DecodeOptions& options = {}) {
-  Batch batch(extractor.decode(requests, options));
-  const uint64_t written = extractor.write(batch.bytes.data());
-  CHECK(written <= batch.bytes.size());
-  const Bytes out(batch.bytes.begin(), batch.bytes.begin() + static_cast<ptrdiff_t>(written));
-  const WireFault fault = check_batch(out, true);
-  CHECK_EQ(fault.what == nullptr ? "" : fault.what, "");
-  return out;
-}
-
-std::vector<Bytes> records_of(const Bytes& batch) {
-  std::vector<Bytes> out;
-  const auto header = load_from<wire::BatchHeader>(batch.data());
-  for (size_t i = 0; i < header.images; ++i) {
-    const auto entry = load_from<wire::ImageEntry>(batch.data() + wire::kHeaderBytes + wire::kEntryBytes * i);
-    const auto begin = batch.begin() + static_cast<ptrdiff_t>(entry.record_offset);
-    out.emplace_back(begin, begin + entry.record_bytes);
   }
   return out;
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from dctload.errors import install_line
+
 __all__ = ["main"]
 
 
@@ -15,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `dctload`; None: those that this process was started with.
 
     Returns:
-        The exit status: 0 done, 1 some samples failed, 2 wrong use, or the work could not be done; 130 after Ctrl-C.
+        The exit status: 0 done, 1 some samples failed, 2 wrong use, or the work could not be done; 130 after Ctrl-C, 141 where
+        the reader of stdout went away; of `bench`, the benchmark's own.
 
     Example:
         >>> main(["channels", "6s", "--text"])
@@ -26,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import rich
         import typer  # noqa: F401 - that it is there
     except ImportError:
-        sys.stderr.write("dctload: the command needs typer and rich: pip install 'dctload[cli]'\n")
+        sys.stderr.write(f"dctload: {install_line('the command needs typer and rich', 'cli')}\n")
         return 2
     del rich
     from dctload.cli.app import run

@@ -16,7 +16,8 @@ from dctload.cli.console import complain
 from dctload.errors import JPEGError
 
 _VERBS = ("extract", "inspect", "verify", "stats", "channels", "export", "merge", "bench")
-_FAILED, _WRONG, _STOPPED = 1, 2, 128 + 2  # a shell's status of a process that SIGINT ended
+_FAILED, _WRONG = 1, 2
+_STOPPED, _UNREAD = 128 + 2, 128 + 13  # a shell's statuses of processes that SIGINT and SIGPIPE ended
 # What a Python function says of its arguments, in the words of the command line.
 _KEYWORDS = [
     "resume",
@@ -29,6 +30,7 @@ _KEYWORDS = [
     "resize",
     "step",
     "requantize",
+    "to",
     "payload",
     "engine",
 ]
@@ -87,19 +89,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = app(None if arguments is None else list(arguments), prog_name="dctload", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         status = _STOPPED
-    except BrokenPipeError:  # the reader of our stdout has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+    except SystemExit as stop:  # of typer or rich, where the reader of our stdout has seen enough
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        return _UNREAD
     except JPEGError as error:
         complain(in_options(str(error)))
         return _FAILED
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, OverflowError) as error:
         complain(in_options(_words(error)))
         return _WRONG
     except Exception as error:
-        if not hasattr(error, "format_message"):  # typer's own: an unknown option, an argument that is missing
+        if hasattr(error, "format_message"):  # typer's own: an unknown option, an argument that is missing
+            complain(_wrong_use(error))
+        elif type(error).__module__.partition(".")[0] not in ("builtins", "dctload"):
+            # A library's own, such as a storage client's word that there are no credentials.
+            complain(f"{type(error).__name__}: {_words(error)}")
+        else:
             raise
-        complain(_wrong_use(error))
         return _WRONG
     if status == _STOPPED:  # typer may have caught Ctrl-C itself
         complain("stopped; what dctload extract has finished stays, and --resume goes on with it")
@@ -118,11 +125,15 @@ def in_options(message: str) -> str:
 
 def _words(error: Exception) -> str:
     """The system's own errors without their numbers; all in one line."""
+    from dctload.sources.urls import is_url
+
     if isinstance(error, ModuleNotFoundError) and error.name:  # Python's own; ours say what to do
         package = error.name.partition(".")[0]
         text = f"this needs {package}, which is not installed: pip install {_PACKAGES.get(package, package)}"
-    elif isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif isinstance(error, FileNotFoundError) and is_url(str(error)):  # fsspec's say only where
+        text = f"{error} does not exist, or cannot be reached"
     else:
         text = str(error) or type(error).__name__
     return " ".join(text.split())

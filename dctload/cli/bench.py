@@ -43,7 +43,8 @@ def bench(
         raise ValueError(f"no benchmark is called {name!r}; there are {', '.join(known)}")
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", f"benchmarks.{name}", *context.args]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+    status = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+    return status if status >= 0 else 128 - status  # as a shell says of a process that a signal ended
 
 
 def clone() -> Path | None:

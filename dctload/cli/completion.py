@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+
+_WIDTH = 60  # of what is said beside a word: typer breaks longer ones into two lines, and shells offer both
+
 
 def complete_channels(incomplete: str) -> list[tuple[str, str]]:
     """Presets that begin so, each with its counts."""
@@ -19,4 +23,7 @@ def complete_benchmarks(incomplete: str) -> list[tuple[str, str]]:
     from dctload.cli.bench import benchmarks, clone
 
     root = clone()
-    return [] if root is None else [(name, what) for name, what in benchmarks(root).items() if name.startswith(incomplete)]
+    known = {} if root is None else benchmarks(root)
+    return [
+        (name, textwrap.shorten(what, _WIDTH, placeholder="...")) for name, what in known.items() if name.startswith(incomplete)
+    ]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Task
 
-_LISTED = 10  # failed samples that are written out
+    from dctload.shards import Summary
+    from dctload.shards.exporting import ExportSummary
+
+LISTED = 10  # failed samples that are written out
 
 
 def output() -> Console:
@@ -37,6 +41,27 @@ def print_json(facts: Any) -> None:
     sys.stdout.write(json.dumps(facts, indent=1, allow_nan=False) + "\n")
 
 
+def print_summary(what: str, where: str, summary: Summary | ExportSummary, words: str, *, as_json: bool) -> None:
+    """What a verb made, on stdout.
+
+    Args:
+        what: The name of `where` in JSON.
+        where: Folder of what was made.
+        summary: All that is known of it, for JSON.
+        words: The same in a line.
+        as_json: Which of both.
+    """
+    if as_json:
+        print_json({what: where, **asdict(summary), "failed": failed_rows(summary.failed)})
+    else:
+        output().print(f"{where}: {words}", markup=False, soft_wrap=True)
+
+
+def failed_rows(failed: Iterable[tuple[str, str, str]]) -> list[dict[str, str]]:
+    """Samples that failed, for JSON."""
+    return [{"key": key, "code": code, "message": message} for key, code, message in failed]
+
+
 def list_failed(lines: Sequence[str], what: str, where: str) -> None:
     """Samples that failed, on stderr: the first ten, and how many more there are.
 
@@ -49,10 +74,10 @@ def list_failed(lines: Sequence[str], what: str, where: str) -> None:
         return
     first, _, rest = what.partition(" ")
     sys.stderr.write(f"{len(lines):,} {first}{'s' if len(lines) != 1 else ''} {rest}:\n")
-    for line in lines[:_LISTED]:
+    for line in lines[:LISTED]:
         sys.stderr.write(f"  {' '.join(line.split())}\n")
-    if len(lines) > _LISTED:
-        sys.stderr.write(f"  and {len(lines) - _LISTED:,} more; {where}\n")
+    if len(lines) > LISTED:
+        sys.stderr.write(f"  and {len(lines) - LISTED:,} more; {where}\n")
 
 
 def nbytes(count: float) -> str:

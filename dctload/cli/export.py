@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
-from dctload.cli.console import counted, duration, list_failed, nbytes, output, print_json, progress
+from dctload.cli.console import counted, duration, list_failed, nbytes, print_summary, progress
 
 _EPILOG = """[bold]Examples[/]
 
@@ -50,12 +49,8 @@ def export(
             workers=workers,
             progress=None if show is None else _of_written(show),
         )
-    if as_json:
-        failed = [{"key": key, "code": code, "message": message} for key, code, message in summary.failed]
-        print_json({"out": out, **asdict(summary), "failed": failed})
-    else:
-        words = f"{counted(summary.images, 'image')} in {counted(summary.files, 'file')}, {nbytes(summary.nbytes)}"
-        output().print(f"{out}: {words}, {duration(summary.seconds)}", markup=False, soft_wrap=True)
+    words = f"{counted(summary.images, 'image')} in {counted(summary.files, 'file')}, {nbytes(summary.nbytes)}"
+    print_summary("out", out, summary, f"{words}, {duration(summary.seconds)}", as_json=as_json)
     list_failed([message for _, _, message in summary.failed], "image not written", "--json lists all")
     return 1 if summary.failed else 0
 

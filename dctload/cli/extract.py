@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dctload.cli.completion import complete_channels
-from dctload.cli.console import complain, counted, duration, list_failed, nbytes, note, output, print_json, progress
+from dctload.cli.console import complain, counted, duration, list_failed, nbytes, note, print_summary, progress
 from dctload.cli.source import source_of
 
 if TYPE_CHECKING:
@@ -89,11 +88,7 @@ def extract(
 
 def report(summary: Summary, dst: str, *, as_json: bool) -> int:
     """Prints what an extraction or a merge did; the exit status."""
-    if as_json:
-        failed = [{"key": key, "code": code, "message": message} for key, code, message in summary.failed]
-        print_json({"set": dst, **asdict(summary), "failed": failed})
-    else:
-        output().print(f"{dst}: {_in_words(summary)}", markup=False, soft_wrap=True)
+    print_summary("set", dst, summary, _in_words(summary), as_json=as_json)
     for words in summary.notes:
         note(words)
     where = "manifest.json lists all" if summary.is_complete else "each has a row in the shards, with its error"

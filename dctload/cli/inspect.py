@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dctload.cli.completion import complete_channels
-from dctload.cli.console import counted, nbytes, output, print_json
+from dctload.cli.console import LISTED, counted, nbytes, output, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from dctload.inspection import ImageFacts, SetFacts
 
-_LISTED = 10  # failed samples of a set that are written out
 _EPILOG = """[bold]Examples[/]
 
 dctload inspect photo.jpg
@@ -38,11 +37,13 @@ def inspect(
 ) -> int:
     """Show what a JPEG file or a shard set holds: header, tables, quality, bytes a channel."""
     from dctload import inspection
+    from dctload.channels import ChannelSelection
 
+    kept = ChannelSelection.parse(channels)
     facts = inspection.inspect(path, image=image)
     if plot is not None:
         if isinstance(facts, inspection.ImageFacts):
-            inspection.plot_image(facts, plot, channels=channels)
+            inspection.plot_image(facts, plot, channels=kept)
         else:
             inspection.plot_set(facts, plot)
     if as_json:
@@ -55,6 +56,8 @@ def inspect(
 
 
 def _print_image(facts: ImageFacts, *, with_tables: bool) -> None:
+    from dctload.inspection.images import colors_of
+
     console = output()
     header, image = facts.coefficients.header, facts.coefficients
     console.print(facts.name, style="bold", markup=False, soft_wrap=True)
@@ -65,10 +68,7 @@ def _print_image(facts: ImageFacts, *, with_tables: bool) -> None:
             + (f", orientation {header.orientation}" if header.orientation > 1 else ""),
         ),
         ("coding", f"{header.process}, {header.precision} bits, {_restarts(header.restart_interval)}"),
-        (
-            "colours",
-            header.color_space if header.color_space == header.subsampling else f"{header.color_space} {header.subsampling}",
-        ),
+        ("colours", colors_of(header)),
     ]
     if image.status != "ok":
         rows.append(("status", f"{image.status}: {image.valid_mcus:,} of {header.num_mcus:,} MCUs came"))
@@ -110,9 +110,9 @@ def _print_set(facts: SetFacts) -> None:
         ("kinds", ", ".join(f"{count} {kind}" for kind, count in facts.kinds.items()) + f" (of {facts.looked_at} looked at)"),
     ]
     if manifest.failures:
-        words = [f"{' '.join(failure.message.split())} ({failure.code})" for failure in manifest.failures[:_LISTED]]
-        if len(manifest.failures) > _LISTED:
-            words.append(f"and {len(manifest.failures) - _LISTED:,} more; --json lists all")
+        words = [f"{' '.join(failure.message.split())} ({failure.code})" for failure in manifest.failures[:LISTED]]
+        if len(manifest.failures) > LISTED:
+            words.append(f"and {len(manifest.failures) - LISTED:,} more; --json lists all")
         rows.append(("failed", "\n".join(words)))
     console.print(_facts_table(rows))
     for name, values in zip(("Y", "Cb", "Cr"), facts.nbytes.tolist(), strict=True):

@@ -35,7 +35,13 @@ def stats(
 ) -> int:
     """Measure mean, standard deviation, energy and bit cost of each frequency."""
     from dctload import inspection
+    from dctload.inspection.plots import picture_file
+    from dctload.inspection.targets import target_file
 
+    if out is not None:
+        target_file(out)  # what can be wrong with a name is told before all of a data set was measured
+    if plot is not None:
+        picture_file(plot)
     with progress("stats") as show:
         measured = inspection.measure_source(
             source_of(src), resize=resize, crop=crop, limit=limit, workers=workers, progress=show

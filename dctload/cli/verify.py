@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dctload.cli.console import counted, list_failed, note, output, print_json, progress
+from dctload.cli.console import counted, failed_rows, list_failed, note, output, print_json, progress
 from dctload.cli.source import source_of
 
 _EPILOG = """[bold]Examples[/]
@@ -33,8 +33,7 @@ def verify(
         report = shards.verify(dst, None if against is None else source_of(against), progress=show, workers=workers)
     if as_json:
         damaged = [{"key": key, "reason": reason} for key, reason in report.damaged]
-        failed = [{"key": key, "code": code, "message": message} for key, code, message in report.failed]
-        print_json({"set": dst, "ok": report.ok, **asdict(report), "damaged": damaged, "failed": failed})
+        print_json({"set": dst, "ok": report.ok, **asdict(report), "damaged": damaged, "failed": failed_rows(report.failed)})
     else:
         if report.ok:
             is_equal = against is not None and not report.notes

@@ -14,7 +14,7 @@ from dctload.channels import ChannelSelection
 from dctload.errors import JPEGError
 from dctload.inspection.costs import Float, channel_bytes
 from dctload.inspection.quality import Quality, estimated_quality
-from dctload.jpeg import Component, JPEGCoefficients, read_coefficients
+from dctload.jpeg import Component, Header, JPEGCoefficients, read_coefficients
 from dctload.packed import PackedBatch, extract, unpack_reference
 
 _COMPONENTS = {
@@ -108,7 +108,7 @@ def inspect_image(path: str | os.PathLike[str]) -> ImageFacts:
     """The facts of a JPEG file; of a file that breaks off, what came (`coefficients.status` says so).
 
     Raises:
-        JPEGError: It cannot be decoded.
+        JPEGError: It cannot be decoded, or not be packed; `.source` is its path.
         OSError: It cannot be opened.
 
     Example:
@@ -116,14 +116,18 @@ def inspect_image(path: str | os.PathLike[str]) -> ImageFacts:
         >>> facts.components[0].quality  # doctest: +SKIP
         Quality(value=90, is_exact=True)
     """
-    data = Path(path).read_bytes()
+    name, data = os.fspath(path), Path(path).read_bytes()
     try:
         coefficients = read_coefficients(data, truncated="keep")
+        batch = extract([data], "all", on_error="mark", truncated="keep")
+        fault = batch.error(0)  # no record can hold it
+        if fault is not None:
+            raise fault
     except JPEGError as error:
-        error.source = os.fspath(path)
-        error.args = (f"{os.fspath(path)}: {error}",)
+        error.source, error.index = name, None
+        error.args = (f"{name}: {str(error).removeprefix('image 0: ')}",)
         raise
-    return _facts(os.fspath(path), len(data), coefficients, extract([data], "all", truncated="keep"))
+    return _facts(name, len(data), coefficients, batch)
 
 
 def inspect_record(batch: PackedBatch, name: str) -> ImageFacts:
@@ -136,6 +140,12 @@ def inspect_record(batch: PackedBatch, name: str) -> ImageFacts:
     if image is None:
         raise batch.error(0) or ValueError(f"{name} holds no coefficients")
     return _facts(name, None, image, batch)
+
+
+def colors_of(header: Header) -> str:
+    """Colour space and subsampling in words, such as `"ycbcr 4:2:0"`, or `"gray"`."""
+    space = header.color_space
+    return space if space == header.subsampling else f"{space} {header.subsampling}"
 
 
 def _component_names(color_space: str, count: int) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """Pictures of what was found: an image beside what its kept channels hold of it, and heat maps of frequencies.
 
-The format of a picture follows from the end of its file's name (.png, .pdf, .svg). matplotlib draws, without a display.
+The format of a picture follows from the end of its file's name (.png, .pdf, .svg; .png where it has none). matplotlib draws,
+without a display.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload.channels import ChannelSelection
+from dctload.errors import install_line
 from dctload.inspection.costs import Float
-from dctload.inspection.images import ImageFacts
+from dctload.inspection.images import ImageFacts, colors_of
+from dctload.inspection.targets import target_file
 from dctload.jpeg import JPEGCoefficients
 from dctload.packing import pack
 
@@ -43,7 +47,7 @@ def plot_image(facts: ImageFacts, path: str | os.PathLike[str], *, channels: str
         channels: The kept channels; of a frequency that the image does not hold there is nothing to see.
 
     Raises:
-        ValueError: The image has 2 or 4 components.
+        ValueError: The image has 2 or 4 components, or no picture has a name that ends so.
         ImportError: matplotlib or torch is not installed.
         OSError: The file cannot be written.
     """
@@ -57,9 +61,9 @@ def plot_image(facts: ImageFacts, path: str | os.PathLike[str], *, channels: str
     pixels = [_pixels(image, None), _pixels(image, selection)]
     header = image.header
     size = f"{facts.source_bytes:,} bytes" if facts.source_bytes is not None else "out of a shard set"
-    colors = header.color_space if header.color_space == header.subsampling else f"{header.color_space} {header.subsampling}"
-    subtitle = f"{header.width} x {header.height}, {header.process}, {colors}, {size}"
-    subtitle += f"; the line surrounds the kept channels, {kept}"
+    subtitle = f"{header.width} x {header.height}, {header.process}, {colors_of(header)}, {size}"
+    if len(selection) < 192:
+        subtitle += f"; the line surrounds the kept channels, {kept}"
     names = [c.name for c in facts.components]
     maps = [[c.energy for c in facts.components], [c.nbytes for c in facts.components]]
     titles = [
@@ -89,6 +93,7 @@ def plot_set(facts: SetFacts, path: str | os.PathLike[str]) -> None:
     """A picture of a shard set: mean bytes an image of each frequency of Y, Cb and Cr.
 
     Raises:
+        ValueError: No picture has a name that ends so.
         ImportError: matplotlib is not installed.
         OSError: The file cannot be written.
     """
@@ -105,6 +110,7 @@ def plot_statistics(statistics: SourceStatistics, path: str | os.PathLike[str]) 
     """A picture of a data set's statistics: spread, energy and bits a coefficient of each frequency of Y, Cb and Cr.
 
     Raises:
+        ValueError: No picture has a name that ends so.
         ImportError: matplotlib is not installed.
         OSError: The file cannot be written.
     """
@@ -184,25 +190,44 @@ def _short(value: float) -> str:
     return f"{value:.3f}"[1:] if value >= 0.0005 else "<.001"
 
 
+def picture_file(path: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Where a picture goes, its folder made, and its format: what can be wrong with a name is found before any work is done.
+
+    Raises:
+        ValueError: No picture has a name that ends so.
+        ImportError: matplotlib is not installed.
+        OSError: It is a folder, or the folder around it cannot be made.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError as error:
+        raise ImportError(install_line("pictures need matplotlib", "cli")) from error
+    target = target_file(path)
+    kind = target.suffix[1:].lower() or "png"
+    if kind not in FigureCanvasAgg.get_supported_filetypes():
+        raise ValueError(f"{target}: there are no pictures that end in .{kind}; write .png, .pdf or .svg")
+    return target, kind
+
+
 @contextmanager
 def _figure(path: str | os.PathLike[str], width: float, height: float, title: str, subtitle: str) -> Iterator[Figure]:
     """A figure that is written to `path`, and to no display, when it was drawn."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'dctload[cli]'") from error
+    target, kind = picture_file(path)
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    title = title.encode("utf-8", "backslashreplace").decode()  # names of files may be no text
     with rc_context({"font.family": "DejaVu Sans", "text.color": _INK}):
         figure = Figure(figsize=(width, height), dpi=100, facecolor="w")
         FigureCanvasAgg(figure)
-        figure.text(0.03, 1 - 0.18 / height, title, fontsize=15, weight="bold", va="top")
+        figure.text(0.03, 1 - 0.18 / height, title, fontsize=15, weight="bold", va="top", parse_math=False)
         figure.text(0.03, 1 - 0.52 / height, subtitle, fontsize=10, color=_QUIET, va="top")
         yield figure
         figure.subplots_adjust(left=0.05, right=0.98, bottom=0.5 / height, top=1 - 1.15 / height, hspace=0.3)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # the title has a box in its place
+            figure.savefig(target, format=kind)
 
 
 # -------------------------------------------------------------------------------------------------------------- pixels
@@ -213,7 +238,7 @@ def _pixels(image: JPEGCoefficients, selection: ChannelSelection | None) -> NDAr
     try:
         from dctload import ops
     except ImportError as error:
-        raise ImportError("pictures of an image need torch: pip install 'dctload[torch]'") from error
+        raise ImportError(install_line("pictures of an image need torch", "torch")) from error
     from dctload.packed import PackedBatch
 
     header = image.header

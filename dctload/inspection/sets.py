@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from dctload.channels import ChannelSelection
 from dctload.inspection.costs import Float, channel_bytes
-from dctload.packed import unpack_reference
+from dctload.inspection.images import colors_of
+from dctload.packed import Extractor, PackedBatch, unpack_reference
 
 if TYPE_CHECKING:
+    from dctload.shards import ShardSet
     from dctload.shards.layout import Manifest
 
 
@@ -78,6 +81,7 @@ def inspect_set(path: str | os.PathLike[str], *, images: int = 64) -> SetFacts:
         images: How many, evenly spaced, are read for sizes, kinds and bytes a channel.
 
     Raises:
+        JPEGError: A record is damaged; `.source` is its key.
         ValueError: It is no shard set, or not whole.
         ImportError: pyarrow is not installed.
 
@@ -89,16 +93,17 @@ def inspect_set(path: str | os.PathLike[str], *, images: int = 64) -> SetFacts:
 
     if images < 1:
         raise ValueError(f"at least 1 image is looked at, not {images}")
-    opened = shards.open(path)
+    opened, extractor = shards.open(path), Extractor(1)
     count = min(images, len(opened))
     sizes, kinds, total, counted = [], Counter[str](), np.zeros((3, 64)), 0
     for i in (n * len(opened) // count for n in range(count)):
-        image = unpack_reference(opened.read([i]))[0]
-        assert image is not None, "a set holds images with coefficients only"
+        record = marked_records(opened, [i], extractor)
+        image = unpack_reference(record)[0]
+        if image is None:
+            raise record.error(0) or ValueError(f"{opened.keys[i]} holds no coefficients")
         header = image.header
         sizes.append((header.width, header.height))
-        colours = header.color_space if header.color_space == header.subsampling else f"{header.color_space} {header.subsampling}"
-        kinds[f"{header.process} {colours}"] += 1
+        kinds[f"{header.process} {colors_of(header)}"] += 1
         if header.color_space in ("ycbcr", "gray"):
             counted += 1
             for k, cost in enumerate(channel_bytes(image)[:3]):
@@ -112,6 +117,13 @@ def inspect_set(path: str | os.PathLike[str], *, images: int = 64) -> SetFacts:
         kinds=dict(kinds.most_common()),
         nbytes=total / max(counted, 1),
     )
+
+
+def marked_records(opened: ShardSet, places: Sequence[int], extractor: Extractor) -> PackedBatch:
+    """Records of a set as they are stored; those that are damaged are marked and raise nothing."""
+    masks = np.broadcast_to(np.array(opened.channels.masks, np.uint64), (len(places), 3))
+    with opened.open(places, extractor) as images:
+        return images.extract(masks, on_error="mark", channels=opened.channels)
 
 
 def _spread(values: list[int]) -> tuple[int, float, int]:

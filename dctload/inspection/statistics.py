@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dctload.inspection.costs import Float, channel_bytes
+from dctload.inspection.sets import marked_records
+from dctload.inspection.targets import target_file
 from dctload.packed import Extractor, PackedBatch, unpack_reference
 
 if TYPE_CHECKING:
     from dctload.transforms.statistics import ChannelStatistics
 
 _BATCH = 16
+_LONGEST = 65_528  # pixels: the multiple of 8 that the sides of a JPEG image end at
 _IN_THREE_PARTS = ("ycbcr", "gray")  # colour spaces whose components are Y, Cb, Cr in the file
 
 
@@ -27,7 +30,7 @@ class SourceStatistics:
         channels: Mean and spread of the coefficients of the pictures that the transform gives, pooled over all blocks.
         bits: float64 `[192]`: bits a coefficient of the files' own blocks in the packed format (`channel_bytes`); not a number
             for channels that no image has.
-        left_out: (name, reason) of the samples that could not be used.
+        left_out: (name, reason) of the samples that could not be used: files that cannot be decoded, records that are damaged.
         how: In words, what was measured.
     """
 
@@ -47,8 +50,9 @@ class SourceStatistics:
 
         Raises:
             ValueError: No image was measured, or a channel never changes, so that nothing could be divided by its spread.
+            OSError: The file cannot be written.
         """
-        self.channels.save(path, self.how, more={"energy": self.energy, "bits": self.bits})
+        self.channels.save(target_file(path), self.how, more={"energy": self.energy, "bits": self.bits})
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers in plain types, for JSON; None for a channel that no image has."""
@@ -99,6 +103,12 @@ def measure_source(
 
     if limit is not None and limit < 1:
         raise ValueError(f"limit is 1 or more, not {limit}")
+    if crop % 8 or not 8 <= crop <= _LONGEST:
+        raise ValueError(f"crop is the side of a square in multiples of 8 pixels, 8 to {_LONGEST:,}, not {crop}")
+    if not 1 <= resize <= _LONGEST:
+        raise ValueError(f"resize is the shorter side in pixels, 1 to {_LONGEST:,}, not {resize}")
+    if workers < 0:
+        raise ValueError(f"workers is 0 (one a core) or more, not {workers}")
     reader = _reader(src, workers)
     transform = Compose([Resize(resize), CenterCrop(crop)])
     count = min(reader.count, limit or reader.count)
@@ -149,7 +159,8 @@ def _reader(src: Any, workers: int) -> _Reader:
         if len(src.channels) != 192:
             held = src.channels.name or str(src.channels)
             raise ValueError(f"statistics need all 192 channels, this shard set holds {held}; measure the files it was made from")
-        return _Reader(len(src), src.read, lambda i: src.keys[i])
+        stored, threads = src, Extractor(workers)
+        return _Reader(len(stored), lambda places: marked_records(stored, places, threads), stored.name)
     source = open_source(src, unlabelled=True)
     if not len(source):
         raise ValueError(f"{source!r} holds no samples")

@@ -15,6 +15,7 @@ pytest.importorskip("typer")
 
 from dctload.cli import main
 from dctload.cli.app import in_options
+from dctload.cli.completion import complete_benchmarks
 
 VERBS = ("extract", "inspect", "verify", "stats", "channels", "export", "merge", "bench")
 
@@ -42,7 +43,9 @@ def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) ->
         (["extract", "absent", "b"], "the folder absent does not exist"),
         (["verify", "absent.dct"], "absent.dct"),
         (["inspect", "absent.jpg"], "absent.jpg does not exist; give a JPEG file, or the folder of a shard set"),
+        (["inspect", "absent.jpg", "--channels", "24q"], "did you mean 24"),
         (["stats", "absent"], "the folder absent does not exist"),
+        (["stats", ".", "--output", "."], ". is a folder; give the name of a file in it"),
         (["channels", "24q"], "did you mean 24"),
         (["channels", "--keep", "3"], "--from-scores and --keep go together"),
         (["channels", "24s", "--from-scores", "a", "--keep", "3"], "not both"),
@@ -55,7 +58,7 @@ def test_wrong_use_is_told_in_one_line(
 ) -> None:
     if words[0] in ("extract", "verify", "merge"):
         pytest.importorskip("pyarrow")
-    if words[0] == "stats":
+    if words[0] == "stats" and "absent" in words:
         pytest.importorskip("torch")
     if words[0] == "bench" and not (Path(__file__).resolve().parents[2] / "benchmarks").is_dir():
         pytest.skip("the benchmarks are part of a clone")
@@ -92,6 +95,7 @@ def test_without_pyarrow_one_line_says_what_to_install(
         ('pass on_error="mark"', "pass --on-error skip"),
         ("extract them first, with part=", "extract them first, with --shard"),
         ('read with fallback="transcode"', "read with --fallback transcode"),
+        ('or with to="webdataset" also "dct"', 'or with --to webdataset also "dct"'),
         ("x = 3 of 5, size=7", "x = 3 of 5, size=7"),
     ],
 )
@@ -115,6 +119,30 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dctload.inspection.inspect", broken)
     with pytest.raises(ZeroDivisionError):
         main(["inspect", "a.jpg"])
+
+
+class Refused(Exception):
+    """What a storage client raises."""
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (FileNotFoundError("http://a.b/x.tar"), "http://a.b/x.tar does not exist, or cannot be reached"),  # so fsspec
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OverflowError("Python int too large"), "Python int too large"),
+        (Refused("no credentials"), "Refused: no credentials"),
+    ],
+)
+def test_errors_from_below_are_told_in_one_line(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dctload.inspection.inspect", fails)
+    assert main(["inspect", "a.jpg"]) == 2
+    assert capsys.readouterr() == ("", f"dctload: {words}\n")
 
 
 @pytest.mark.no_sanitizer
@@ -148,11 +176,33 @@ def test_the_shell_is_offered_presets() -> None:
     assert {"64s", "64t"} <= set(offered.stdout.split()), offered
 
 
+def test_what_is_said_of_a_benchmark_stays_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """typer breaks the line at 80 columns, and a shell offers what comes behind the break as a word."""
+    known = {"short": "Says it.", "long": "Says a great deal of what it measures, " * 4}
+    monkeypatch.setattr("dctload.cli.bench.clone", lambda: Path())
+    monkeypatch.setattr("dctload.cli.bench.benchmarks", lambda _: known)
+    (short,), (long,) = complete_benchmarks("s"), complete_benchmarks("l")
+    assert short == ("short", "Says it.") and len(long[1]) <= 60 and long[1].endswith("...")
+
+
 @pytest.mark.no_sanitizer
-def test_a_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
-    words = f"{sys.executable} -m dctload.cli channels --json | head -c 20"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+@pytest.mark.parametrize("verb", [["channels"], ["channels", "--json"], ["channels", "24s", "--text"]])
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(verb: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "dctload.cli", *verb]
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.no_sanitizer
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "dctload.cli", "channels", "--json"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "dctload: No space left on device\n")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

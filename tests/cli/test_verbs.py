@@ -120,24 +120,30 @@ def test_parts_are_merged(folder: Path, tmp_path: Path, run: Callable[..., Said]
     assert run("verify", tmp_path / "a.dct", "--against", folder)[0] == 0
 
 
-@pytest.mark.parametrize("suffix, mark", [(".txt", "\t"), (".tsv", "\t"), (".csv", ",")])
-def test_a_list_names_files_and_classes(suffix: str, mark: str, folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
-    rows = [f"{path.relative_to(tmp_path)}{mark}{'dog' if i % 3 else 'cat'}" for i, path in enumerate(images_of(folder))]
-    (tmp_path / f"list{suffix}").write_text("\n".join(rows) + "\n")
-    assert run("extract", tmp_path / f"list{suffix}", tmp_path / "a.dct")[0] == 0
-    assert list(shards.open(tmp_path / "a.dct").targets) == [min(i % 3, 1) for i in range(COUNT)]
+def test_a_list_names_files_and_classes(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
+    rows = [f"{path.relative_to(tmp_path)},{'dog' if i % 3 else 'cat'}" for i, path in enumerate(images_of(folder))]
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    assert run("extract", tmp_path / "list.csv", tmp_path / "a.dct")[0] == 0
+    opened = shards.open(tmp_path / "a.dct")
+    assert list(opened.targets) == [min(i % 3, 1) for i in range(COUNT)] and opened.classes == ["cat", "dog"]
+    assert run("verify", tmp_path / "a.dct", "--against", tmp_path / "list.csv")[0] == 0
+
+
+def damage_first(path: Path) -> str:
+    """Flips a bit of the first record of a set; its key."""
+    opened, shard = shards.open(path), path / "shard-00000.arrow"
+    data = bytearray(shard.read_bytes())
+    record = bytes(opened.read([0]).image_bytes(0))
+    data[data.index(record) + len(record) // 2] ^= 4
+    shard.write_bytes(data)
+    return opened.keys[0]
 
 
 def test_verify_names_what_is_damaged_and_ends_with_1(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
     run("extract", folder, tmp_path / "a.dct")
     status, out, err = run("verify", tmp_path / "a.dct")
     assert status == 0 and "all right" in out and not err
-    place = shards.open(tmp_path / "a.dct")
-    shard, key = tmp_path / "a.dct" / "shard-00000.arrow", place.keys[0]
-    data = bytearray(shard.read_bytes())
-    record = bytes(place.read([0]).image_bytes(0))
-    data[data.index(record) + len(record) // 2] ^= 4
-    shard.write_bytes(data)
+    key = damage_first(tmp_path / "a.dct")
     status, out, err = run("verify", tmp_path / "a.dct")
     assert status == 1 and "1 damaged" in out and key in err
     status, out, _ = run("verify", tmp_path / "a.dct", "--json")
@@ -174,6 +180,19 @@ def test_inspect_shows_a_file_and_a_set(folder: Path, tmp_path: Path, run: Calla
     assert status == 0 and f"{COUNT} images" in out and "24s" in out
     assert json.loads(run("inspect", tmp_path / "a.dct", "--json")[1])["preset"] == "24s"
     assert json.loads(run("inspect", tmp_path / "a.dct", "--image", "b/001.jpg", "--json")[1])["status"] == "ok"
+
+
+def test_a_damaged_record_is_named_with_what_to_do(folder: Path, tmp_path: Path, run: Callable[..., Said]) -> None:
+    """And with no option that these verbs do not have."""
+    run("extract", folder, tmp_path / "a.dct", "--channels", "all")
+    key = damage_first(tmp_path / "a.dct")
+    for words in ([], ["--image", key]):
+        status, out, err = run("inspect", tmp_path / "a.dct", *words)
+        assert status == 1 and not out and err.count("\n") == 1 and key in err and "make it anew" in err and "--on" not in err
+    pytest.importorskip("torch")
+    status, out, err = run("stats", tmp_path / "a.dct", "--resize", 64, "--crop", 32, "--json")
+    assert status == 1 and json.loads(out)["images"] == COUNT - 1 and "1 sample left out" in err
+    assert [row["key"] for row in json.loads(out)["left_out"]] == [key]
 
 
 @pytest.mark.no_sanitizer
@@ -240,8 +259,16 @@ def test_stats_measure_a_data_set_and_say_what_they_left_out(tmp_path: Path, run
         some = pooled[64 * k : 64 * k + 64]
         np.testing.assert_allclose(data["mean"][part], some.mean(1), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(data["std"][part], some.std(1, correction=0), rtol=1e-6)
-    status, _, err = run(*words, "--crop", 30)
-    assert status == 2 and "multiples of 8" in err
+    (tmp_path / "out.json").unlink()
+    for wrong, said in (
+        (("--crop", 30), "multiples of 8"),
+        (("--crop", 0), "multiples of 8"),
+        (("--resize", 10**20), "resize is"),
+        (("--crop", 32, "--workers", -1), "workers is 0"),
+        (("--crop", 32, "--plot", tmp_path), "is a folder"),
+    ):
+        status, out, err = run(*words, *wrong)
+        assert status == 2 and not out and err.count("\n") == 1 and said in err and not (tmp_path / "out.json").exists()
     status, _, err = run("stats", tmp_path / "in", "--limit", 1, "-o", tmp_path / "none.json")  # bad.jpg comes first
     assert status == 1 and "no image that can be measured" in err and not (tmp_path / "none.json").exists()
 
@@ -282,6 +309,8 @@ def test_bench_lists_and_runs_the_benchmarks_of_a_clone(
     assert "tiny" in out and "Measures nothing." in out and "_harness" not in out
     assert main(["bench", "tiny", "--json", "--help", "x"]) == 7
     assert "['--json', '--help', 'x']" in capfd.readouterr().out
+    (clone / "benchmarks" / "tiny.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    assert main(["bench", "tiny"]) == 128 + 9
 
 
 def test_bench_away_from_a_clone_says_so(run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,24 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
         inspect(path, image=0)
 
 
+def test_a_file_that_no_record_can_hold_is_named(tmp_path: Path) -> None:
+    data = bytearray(picture(0))
+    data[data.index(b"\xff\xdb") + 5 + 63] = 0  # a step of the first table
+    (tmp_path / "zero.jpg").write_bytes(data)
+    with pytest.raises(dctload.JPEGError, match=r"^\S+zero\.jpg: a quantisation table has .* a step of 0") as caught:
+        inspect(tmp_path / "zero.jpg")
+    assert caught.value.source == str(tmp_path / "zero.jpg") and "on_error" not in str(caught.value)
+
+
+def test_a_pipe_is_a_file(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as file:
+        file.write(picture(0))
+    facts = inspect(f"/dev/fd/{read}")
+    os.close(read)
+    assert isinstance(facts, ImageFacts) and facts.source_bytes == len(picture(0))
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     pytest.importorskip("pyarrow")
@@ -90,5 +109,33 @@ def test_an_image_of_a_set_by_number_and_by_key(stored: tuple[Path, Path]) -> No
     assert set(by_number.packed_bytes) == {"24s", "64s"} and by_number.source_bytes is None
     with pytest.raises(ValueError, match="0 to 11"):
         inspect(path, image=12)
-    with pytest.raises(ValueError, match="no image with the key"):
-        inspect(path, image="nothing.jpg")
+    for absent in ("nothing.jpg", "", "²"):
+        with pytest.raises(ValueError, match="no image with the key"):
+            inspect(path, image=absent)
+
+
+def test_a_key_that_looks_like_a_number_is_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    from dctload import shards
+
+    monkeypatch.chdir(tmp_path)
+    names = ["3", "0006", "1", "7"]
+    for k, name in enumerate(names):
+        Path(name).write_bytes(picture(k))
+    shards.extract([(name, 0) for name in names], "a.dct", workers=1)
+    for image, place in (("3", 0), (3, 3), ("0006", 1), ("1", 2), (1, 1), ("2", 2), ("0", 0)):
+        assert inspect("a.dct", image=image).name == f"a.dct: {names[place]}"
+    with pytest.raises(ValueError, match="0 to 3, not 6"):
+        inspect("a.dct", image="6")
+
+
+def test_a_set_without_images_has_facts_and_no_image(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from dctload import shards
+
+    shards.extract([(b"nonsense", 0)], tmp_path / "a.dct", on_error="skip", workers=1)
+    facts = inspect(tmp_path / "a.dct")
+    assert isinstance(facts, SetFacts) and (facts.looked_at, facts.widths, facts.kinds) == (0, (0, 0.0, 0), {})
+    for image in (0, "a.jpg"):
+        with pytest.raises(ValueError, match="holds no image"):
+            inspect(tmp_path / "a.dct", image=image)

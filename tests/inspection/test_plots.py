@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,34 @@ def test_a_picture_of_statistics_is_written(tmp_path: Path) -> None:
     found = measure_source(image_folder(tmp_path / "src", 6), resize=64, crop=32)
     plot_statistics(found, tmp_path / "s.svg")
     assert (tmp_path / "s.svg").stat().st_size > 10000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", [b"$1_$.jpg", "日本.jpg".encode(), b"b\xe4r.jpg"], ids=["no formula", "no glyph", "no text"])
+def test_any_name_of_a_file_can_be_a_title(name: bytes, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(name)
+    file.write_bytes(picture(2))
+    for target in ("a.png", "a.svg"):
+        plot_image(inspect_image(file), tmp_path / target)
+        assert (tmp_path / target).stat().st_size > 10000
+
+
+def test_a_picture_has_the_name_that_was_asked_for(path: Path, tmp_path: Path) -> None:
+    for name in ("picture", "picture.PNG"):
+        plot_image(inspect_image(path), tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_where_no_picture_can_be_written_it_is_told(path: Path, tmp_path: Path) -> None:
+    facts = inspect_image(path)
+    with pytest.raises(ValueError, match=r"a\.xyz: there are no pictures that end in \.xyz"):
+        plot_image(facts, tmp_path / "a.xyz")
+    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
+        plot_image(facts, tmp_path)
+    for target in (path / "a.png", path / "b" / "a.png"):
+        with pytest.raises(NotADirectoryError, match="is no folder"):
+            plot_image(facts, target)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_the_file_is_the_one_of_the_statistics_module_with_two_numbers_more(fold
     ours, theirs = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert set(ours) - set(theirs) == {"energy", "bits"}
     assert {name: ours[name] for name in theirs} == theirs
+    found.save(tmp_path / "sub" / "a.json")
+    assert (tmp_path / "sub" / "a.json").read_bytes() == (tmp_path / "a.json").read_bytes()
     step = T.Normalize(str(tmp_path / "a.json"))
     np.testing.assert_array_equal(step._mean, found.channels.mean)
 
@@ -86,7 +88,18 @@ def test_gray_images_have_no_cost_of_chroma(folder: Path) -> None:
     assert found.as_dict()["bits"][64] is None
 
 
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_one_is_refused(folder: Path, limit: int) -> None:
-    with pytest.raises(ValueError, match="limit is 1 or more"):
-        measure_source(folder, limit=limit)
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"limit": 0}, "limit is 1 or more"),
+        ({"limit": -1}, "limit is 1 or more"),
+        ({"crop": 30}, "crop is .* multiples of 8 pixels"),
+        ({"crop": 0}, "crop is"),
+        ({"resize": 0}, "resize is"),
+        ({"resize": 10**20}, "resize is"),
+        ({"workers": -1}, "workers is 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(folder: Path, wrong: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        measure_source(folder, **wrong)

@@ -23,22 +23,11 @@ pa = pytest.importorskip("pyarrow")
 import dctload
 from dctload import JPEGError, _core, shards, unpack_reference
 from dctload.shards.layout import Manifest, ShardFile, index_schema
-from support.shard_sets import image_folder, images_of
+from support.shard_sets import images_of, set_fixtures
 
 COUNT = 12
 
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return image_folder(tmp_path_factory.mktemp("source") / "src", COUNT)
-
-
-@pytest.fixture(scope="module")
-def stored(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("stored") / "a.dct"
-    shards.extract(source, out, channels="64s", shard_size="8KiB")
-    assert len(list(out.glob("shard-*"))) > 2
-    return out
+source, stored = set_fixtures(COUNT, least=3, channels="64s", shard_size="8KiB")
 
 
 @pytest.fixture
@@ -257,8 +246,8 @@ def test_a_forked_child_reads_on(stored: Path) -> None:
     queue = context.SimpleQueue()
     child = context.Process(target=lambda: queue.put(bytes(s.read([0, 9]).buffer) == want))
     child.start()
-    assert queue.get()
-    child.join()
+    child.join(60)
+    assert child.exitcode == 0 and queue.get()
 
 
 def test_a_batch_outlives_the_set(stored: Path) -> None:

@@ -25,22 +25,11 @@ fsspec = pytest.importorskip("fsspec")
 
 from dctload import JPEGError, shards
 from dctload.shards.prefetching import Prefetcher
-from support.shard_sets import image_folder
+from support.shard_sets import set_fixtures
 
 COUNT = 30
 
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return image_folder(tmp_path_factory.mktemp("source") / "src", COUNT)
-
-
-@pytest.fixture(scope="module")
-def stored(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("stored") / "a.dct"
-    shards.extract(source, out, channels="all", shard_size="16KiB")
-    assert len(list(out.glob("shard-*"))) >= 6
-    return out
+source, stored = set_fixtures(COUNT, least=6, channels="all", shard_size="16KiB")
 
 
 @pytest.fixture
@@ -53,13 +42,13 @@ def memory(stored: Path) -> Iterator[Any]:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder with ranges, and keeps count of the files that were asked for."""
+    """Serves a folder with ranges, and keeps count of the files that were asked for and of the bytes that were sent of each."""
 
     daemon_threads = True
 
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.root, self.asked, self.broken = root, Counter[str](), ""
+        self.root, self.asked, self.sent, self.broken = root, Counter[str](), Counter[str](), ""
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def whole(self) -> list[int]:
@@ -95,6 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {asked[1]}-{asked[2]}/{len(data)}")
         self.end_headers()
         if with_body:
+            self.server.sent[path.name] += len(part)
             self.wfile.write(part)
 
     def log_message(self, *_: object) -> None:
@@ -133,6 +123,8 @@ def test_ranges_fetch_no_more_than_the_records(server: Server, stored: Path) -> 
     s = shards.open(f"{server.url}/a.dct/")
     assert bytes(s.read([4, 20]).buffer) == bytes(shards.open(stored).read([4, 20]).buffer)
     assert sum(server.whole()) == 2
+    nbytes = sum(s.column("nbytes")[i].as_py() for i in (4, 20))
+    assert sum(sent for name, sent in server.sent.items() if name.startswith("shard-")) == nbytes
 
 
 def test_s3_gives_what_the_folder_gives(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,8 +296,8 @@ def test_a_forked_child_reads_on(server: Server, tmp_path: Path, with_cache: boo
     queue = context.SimpleQueue()
     child = context.Process(target=lambda: queue.put((bytes(s.read([0, 9]).buffer) == want, len(s.read([25])))))
     child.start()
-    assert queue.get() == (True, 1)
-    child.join()
+    child.join(60)
+    assert child.exitcode == 0 and queue.get() == (True, 1)
 
 
 # --------------------------------------------------------------------------------------------------------------- the loader

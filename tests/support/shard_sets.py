@@ -9,6 +9,9 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from support import jpeg_builder as jb
 
@@ -46,6 +49,31 @@ def image_tar(path: Path, numbers: range) -> Path:
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
     return path
+
+
+def set_fixtures(count: int, least: int, **options: Any) -> tuple[Any, Any]:
+    """Two fixtures of a test module, `source` and `stored`: a folder of images, and the set that is made of it.
+
+    Args:
+        count: Images.
+        least: Shards that the set must have, so that the module's tests cross from one to another.
+        options: Of `shards.extract`.
+    """
+
+    @pytest.fixture(scope="module", name="source")
+    def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return image_folder(tmp_path_factory.mktemp("source") / "src", count)
+
+    @pytest.fixture(scope="module", name="stored")
+    def stored(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        from dctload import shards
+
+        out = tmp_path_factory.mktemp("stored") / "a.dct"
+        shards.extract(source, out, **options)
+        assert len(list(out.glob("shard-*"))) >= least
+        return out
+
+    return source, stored
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
