@@ -125,7 +125,7 @@ class HostStage:
         self._source, self._settings = source, settings
         self._reader = Extractor(num_threads)
         self.light = settings.compose is None and isinstance(source, ShardSet) and not source.store.is_remote
-        self.lanes = 1 if self.light else min(num_threads, _LANES)
+        self.lanes = min(num_threads, _LANES)
         self._decoders: SimpleQueue[Extractor] = SimpleQueue()  # those that are free
         for lane in range(self.lanes):
             self._decoders.put(Extractor((num_threads + lane) // self.lanes))
@@ -207,7 +207,9 @@ class HostStage:
             view: Buffer = held[0].numpy()
             return view
 
-        places = np.delete(np.arange(len(opened)), list(bad))
+        places = np.arange(len(opened))
+        if bad:
+            places = np.delete(places, list(bad))
         headers = opened.headers[places] if bad else opened.headers
         masks = np.zeros((len(opened), 3), np.uint64)
         boxes: NDArray[np.int64] | None = None

@@ -34,9 +34,10 @@ class Failure:
 class Run:
     """An epoch's batches in order, prepared ahead by threads: one reads, some decode, one works for the device.
 
-    Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. Where
-    a batch costs less than to pass it from thread to thread, one does everything. With `ahead` 0 there are no threads, and each
-    batch is made when it is asked for. Threads hold nothing of the consumer's, so that dropping the iterator ends them.
+    Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. Where a
+    batch costs less than to pass it from thread to thread, each lane does everything for its batches. With `ahead` 0 there are no
+    threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so that dropping the iterator
+    ends them.
     """
 
     def __init__(
@@ -54,10 +55,13 @@ class Run:
         self._threads: list[_Worker] = []
         self._opened: list[Handover[tuple[Indices, OpenImages] | Failure]] = [Handover(1) for _ in range(host.lanes)]
         self._prepared: list[Handover[Prepared | Failure]] = [Handover(max(ahead // host.lanes, 1)) for _ in range(host.lanes)]
-        self._delivered: Handover[Delivered | Failure] = Handover(ahead if host.light else 1)
+        self._delivered: list[Handover[Delivered | Failure]] = [Handover(1) for _ in range(host.lanes if host.light else 1)]
+        self._turns = cycle(self._delivered)
         if ahead > 0:
-            works: dict[str, Callable[[], None]] = {"batches": self._make_all}
-            if not host.light:
+            works: dict[str, Callable[[], None]]
+            if host.light:
+                works = {f"batches-{lane}": partial(self._make_all, lane) for lane in range(host.lanes)}
+            else:
                 works = {"read": self._read_all, "device": self._deliver_all}
                 works |= {f"decode-{lane}": partial(self._prepare_all, lane) for lane in range(host.lanes)}
             for name, work in works.items():
@@ -75,7 +79,7 @@ class Run:
         else:
             try:
                 with self._statistics.timed("waiting_for_data"):
-                    item = self._delivered.get()
+                    item = next(self._turns).get()  # that the lane whose turn it is has ended ends all
             except Closed:
                 return None
             if isinstance(item, Failure):
@@ -89,7 +93,7 @@ class Run:
         A collection of garbage can call this from a worker, of this run or of another one of the same loader. That worker may
         hold a lock that these threads wait for, so there they are left to end by themselves.
         """
-        queues: list[Handover[Any]] = [*self._opened, *self._prepared, self._delivered]
+        queues: list[Handover[Any]] = [*self._opened, *self._prepared, *self._delivered]
         for queue in queues:
             queue.close()
         if not isinstance(threading.current_thread(), _Worker):
@@ -109,12 +113,13 @@ class Run:
             values = [self._target_transform(value) for value in values]
         return self._device.deliver(prepared, collated_targets(values))
 
-    def _make_all(self) -> None:
-        with _handing_on(cycle([self._delivered]), [self._delivered]), self._host.ahead_of(self._plan):
-            for indices in self._plan:
-                delivered = self._make(indices)
+    def _make_all(self, lane: int) -> None:
+        queue = self._delivered[lane]
+        with _handing_on(cycle([queue]), [queue]):
+            for number in range(lane, len(self._plan), self._host.lanes):
+                delivered = self._make(self._plan[number])
                 with self._statistics.timed("waiting_for_consumer"):
-                    self._delivered.put(delivered)
+                    queue.put(delivered)
 
     def _read_all(self) -> None:
         lanes = cycle(self._opened)
@@ -133,10 +138,11 @@ class Run:
                     queue.put(prepared)
 
     def _deliver_all(self) -> None:
-        with _handing_on(cycle([self._delivered]), [self._delivered]):
+        delivered = self._delivered[0]
+        with _handing_on(cycle([delivered]), [delivered]):
             for queue in cycle(self._prepared):
-                item = queue.get()  # that the lane whose turn it is has ended ends all
-                self._delivered.put(item if isinstance(item, Failure) else self._deliver(item))
+                item = queue.get()
+                delivered.put(item if isinstance(item, Failure) else self._deliver(item))
 
 
 @contextlib.contextmanager

@@ -128,16 +128,17 @@ class DiskAhead:
 
     def __init__(self) -> None:
         self._faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
-        self._advised, self._left = 0, 0
+        self._advised, self._left, self._told = 0, 0, False
 
     def advise(self, folder: Path, shard: Int, offset: Int, nbytes: Int) -> None:
         """These records are read next. A file that is not there is left to who reads it."""
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
         waited, self._faults = faults - self._faults > len(shard) // _RARE, faults
-        if not self._left:
+        if not self._told:  # of the last batch: whether that waited says what the next ones need
             self._advised = min(max(2 * self._advised, _ADVISED[0]), _ADVISED[1]) if waited else 0
             self._left = self._advised
-        if not self._left:
+        self._told = self._left > 0
+        if not self._told:
             return
         self._left -= 1
         for number in np.unique(shard).tolist():

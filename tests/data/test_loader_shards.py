@@ -111,11 +111,12 @@ def test_damage_without_a_transform_is_as_with_one(damaged: Path, workers: int) 
     assert [len(x) for x, *_ in loader] == [4, 3, 4, 3, 4, 2] and len(loader.report()) == 2
 
 
-def test_one_thread_makes_batches_that_are_only_copied(whole: Path) -> None:
+@pytest.mark.parametrize(("workers", "names"), [(0, []), (1, ["batches-0"]), (3, ["batches-0", "batches-1"])])
+def test_batches_that_are_only_copied_are_made_by_one_thread_each(whole: Path, workers: int, names: list[str]) -> None:
     before = set(threading.enumerate())
-    iterator = iter(DCTLoader(whole, batch_size=1, num_workers=2))
+    iterator = iter(DCTLoader(whole, batch_size=1, num_workers=workers))
     next(iterator)
-    assert sorted(thread.name for thread in set(threading.enumerate()) - before) == ["dctload-batches"]
+    assert sorted(thread.name for thread in set(threading.enumerate()) - before) == [f"dctload-{name}" for name in names]
     del iterator
     assert not set(threading.enumerate()) - before
 

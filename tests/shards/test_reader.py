@@ -272,6 +272,16 @@ def test_the_disk_is_told_what_comes_only_while_it_is_waited_for(stored: Path, m
     before = len(told)
     s.read([4])
     assert len(told) == before < 300
+    stretches = [0]
+    for _ in range(1000):  # a cold disk: each batch that it is not told of has to be waited for
+        before = len(told)
+        s.read([3])
+        if len(told) > before:
+            stretches[-1] += 1
+        else:
+            waited[0] += 5
+            stretches.append(0)
+    assert stretches[1:9] == [4, 8, 16, 32, 64, 128, 256, 256]
 
 
 @pytest.mark.slow
