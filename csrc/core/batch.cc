@@ -45,7 +45,7 @@ FrameFacts frame_facts(const Header& header) {
   return facts;
 }
 
-constexpr size_t kRecordsAThread = 64;  // at least, when they are opened
+constexpr size_t kRecordsAThread = 16;  // at least, when they are opened
 
 Result damaged(const WireFault& fault) { return {Code::kRecordDamaged, 0, fault.offset}; }
 
