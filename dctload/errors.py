@@ -21,6 +21,7 @@ class _Code(NamedTuple):
 
 
 _CODES = tuple(_Code(*row) for row in _core.CODES)
+_NUMBERS = {code.name: number for number, code in enumerate(_CODES)}
 _PROCESSES = {"arithmetic": "arithmetic", "lossless": "lossless", "hierarchical": "hierarchical", "jpeg_ls": "JPEG-LS"}
 _COLORS = {4: "CMYK", 5: "YCCK"}  # by the core's number
 # Codes that are about the whole file, or about no byte of it at all.
@@ -118,6 +119,11 @@ def code_name(number: int) -> str:
     return _CODES[number].name if number < len(_CODES) else f"code_{number}"
 
 
+def code_number(name: str) -> int:
+    """The number of a code by its name, as `error_from_code` takes it; `KeyError` where no code has that name."""
+    return _NUMBERS[name]
+
+
 def error_from_code(
     number: int,
     *,
@@ -126,6 +132,7 @@ def error_from_code(
     index: int | None = None,
     source: str | None = None,
     fact: str | None = None,
+    remedy: str | None = None,
     in_batch: bool = False,
 ) -> JPEGError:
     """The exception for a code of the core.
@@ -137,6 +144,7 @@ def error_from_code(
         index: Place of the image in its batch.
         source: The file's name.
         fact: Words that replace the code's own text, where the caller knows more.
+        remedy: Likewise, in place of what the code says is to be done.
         in_batch: Whether the message should say that a batch can mark such images instead.
     """
     name = code_name(number)
@@ -145,7 +153,8 @@ def error_from_code(
     place = None if name in _WITHOUT_PLACE else offset
     who = source if source is not None else None if index is None else f"image {index}"
     what = fact if fact is not None else code.text + _detail_words(name, detail)
-    remedy = "get it again from its source, or take it out of the list" if _is_empty(name, detail) else code.remedy
+    if remedy is None:
+        remedy = "get it again from its source, or take it out of the list" if _is_empty(name, detail) else code.remedy
     remedies = [words for words in (remedy, 'pass on_error="mark" to go on without this image' if in_batch else "") if words]
     message = ": ".join(words for words in (who, f"byte {place}" if place else None, what) if words)
     if remedies:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dctload import _core
 from dctload.channels import ChannelSelection, frequencies_of
-from dctload.errors import JPEGError, error_from_code, warning_texts
+from dctload.errors import JPEGError, code_number, error_from_code, warning_texts
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -30,9 +30,8 @@ PROCESSES = ("baseline", "extended", "progressive")
 COLOR_SPACES = ("unknown", "gray", "ycbcr", "rgb", "cmyk", "ycck")
 WITHOUT_YCBCR = frozenset(COLOR_SPACES.index(name) for name in ("cmyk", "ycck", "unknown"))  # no training step can use them
 MAX_COMPONENTS = 4
-_STATUSES = ("ok", "truncated", "failed", "damaged")  # of the wire format
+STATUSES = ("ok", "truncated", "failed", "damaged")  # of the wire format
 _RATIOS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
-_CODE_NUMBERS = {row[0]: number for number, row in enumerate(_core.CODES)}
 _PIPE_CHUNK = 1 << 20
 
 
@@ -275,7 +274,7 @@ def read_coefficients(
     data, name = _load(source, limits)
     result, image = _core.decode(data, selection.masks, box, limits_tuple(limits), keeps_truncated(truncated))
     if image is None:
-        if box is not None and result[0] == _CODE_NUMBERS["region_outside"]:
+        if box is not None and result[0] == code_number("region_outside"):
             raise outside_error(box, read_header(data, limits=limits), source=name)
         raise _error(result, name)
     facts, covered, masks, planes, status, loss, valid_mcus, warnings = image
@@ -288,7 +287,7 @@ def read_coefficients(
         channels=selection,
         header=header_from_facts(facts),
         region=Box._make(covered),
-        status=_STATUSES[status],
+        status=STATUSES[status],
         warnings=texts,
         valid_mcus=valid_mcus,
         frequencies=tuple([frequencies_of(mask) for mask in masks]),
@@ -312,13 +311,13 @@ def coefficients_from_record(record: _core.UnpackedImage, asked: ChannelSelectio
         has_chroma = header.color_space in ("ycbcr", "ycck") and len(frequencies) >= 3
         y, cb, cr = (frequencies[0], *(frequencies[1:3] if has_chroma else ((), ())))
         asked = ChannelSelection(y, cb, cr) if y or cb or cr else ChannelSelection.parse("all")
-    valid = header.num_mcus if _STATUSES[status] == "ok" else valid_mcus
-    return JPEGCoefficients(planes, asked, header, Box(*covered), _STATUSES[status], (), valid, frequencies)
+    valid = header.num_mcus if STATUSES[status] == "ok" else valid_mcus
+    return JPEGCoefficients(planes, asked, header, Box(*covered), STATUSES[status], (), valid, frequencies)
 
 
 def status_name(number: int) -> str:
     """The name of a record's status: `"ok"`, `"truncated"`, `"failed"`, `"damaged"`."""
-    return _STATUSES[number]
+    return STATUSES[number]
 
 
 def header_from_facts(facts: _core.HeaderFacts) -> Header:
@@ -384,7 +383,7 @@ def outside_error(
 ) -> JPEGError:
     """The error of a region that does not touch its image."""
     return error_from_code(
-        _CODE_NUMBERS["region_outside"],
+        code_number("region_outside"),
         offset=0,
         index=index,
         source=source,
@@ -449,4 +448,4 @@ def _load(source: Source, limits: Limits) -> tuple[Buffer, str | None]:
                 if not piece:
                     return b"".join(pieces), name
                 pieces.append(piece)
-    raise error_from_code(_CODE_NUMBERS["limit_bytes"], offset=0, source=name)
+    raise error_from_code(code_number("limit_bytes"), offset=0, source=name)

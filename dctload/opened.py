@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,10 +29,12 @@ class OpenImages:
     thread they come.
 
     Attributes:
+        headers: One row an image; `headers.code` is not 0 where an image has no header.
         trusted: bool `[B]`, of stored records: whose tiles are known to be those of their checksum. `extract` sets it for
             what it has checked, and does not check that again. None where the images are files.
     """
 
+    headers: Headers
     trusted: NDArray[np.bool_] | None
 
     def __init__(
@@ -45,23 +46,18 @@ class OpenImages:
         trusted: NDArray[np.bool_] | None = None,
     ) -> None:
         """Of what the core has opened; use `Extractor.open` or `Extractor.open_records`."""
-        self._facts = opened.headers()
+        self._facts, factors = opened.headers()
+        self.headers = Headers(*self._facts[:7], *factors)
         self._extractor = extractor
         self._core: _core.OpenBatch | None = opened
         self._names = names
         self._limits = limits
         self.trusted = trusted
 
-    @cached_property
-    def headers(self) -> Headers:
-        """One row an image; `headers.code` is not 0 where an image has no header."""
-        facts, factors = self._facts
-        return Headers(*facts[:7], *factors)
-
     @property
     def nbytes(self) -> int:
         """Of all the files, or records."""
-        return int(self._facts[0][9].sum())
+        return int(self._facts[9].sum())
 
     def __len__(self) -> int:
         return len(self._names)
@@ -158,8 +154,7 @@ class OpenImages:
         return self._core
 
     def _error(self, i: int) -> JPEGError:
-        facts = self._facts[0]
-        code, detail, offset = int(facts[0, i]), int(facts[7, i]), int(facts[8, i])
+        code, detail, offset = (int(self._facts[row, i]) for row in (0, 7, 8))
         return error_from_code(code, offset=offset, detail=detail, index=i, source=self._names[i])
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dctload import _core
 from dctload._arguments import box_list, listed, selection_list
 from dctload.errors import error_from_code
-from dctload.jpeg import Header, facts_from_header, outside_error
+from dctload.jpeg import STATUSES, Header, facts_from_header, outside_error
 
 if TYPE_CHECKING:
     from dctload._arguments import Channels, Region
@@ -42,20 +42,34 @@ def packed_bound(
     return nbytes
 
 
-def pack(planes: Sequence[NDArray[np.int16]], tables: Sequence[ArrayLike], header: Header) -> bytes:
+def pack(
+    planes: Sequence[NDArray[np.int16]],
+    tables: Sequence[ArrayLike],
+    header: Header,
+    *,
+    status: str = "ok",
+    valid_mcus: int | None = None,
+) -> bytes:
     """The record of one image from whole planes: what `image_bytes` would give for a file that holds them.
 
     Args:
         planes: By component, int16 `[64, block_rows, block_cols]`, quantised, row-major frequency order.
         tables: By component, its quantisation table `[64]`, row-major, 1..65535.
         header: Size, sampling, colour and orientation of the image.
+        status: `"ok"`, or `"truncated"` or `"damaged"` where not all of the image came.
+        valid_mcus: MCUs that came; None: all of them.
 
     Raises:
-        ValueError: A shape or a table is not what the header asks for.
+        ValueError: A shape or a table is not what the header asks for; another status, or more MCUs than there are.
         TypeError: Planes that are not int16.
         LimitExceeded: The record would pass 2^32 - 16 bytes.
     """
     components = _checked_header(header, "header").components
+    if status not in STATUSES or status == "failed":
+        raise ValueError(f'status is "ok", "truncated" or "damaged", not {status!r}')
+    came = header.num_mcus if valid_mcus is None else valid_mcus
+    if not 0 <= came <= header.num_mcus or (status == "ok" and came < header.num_mcus):
+        raise ValueError(f"valid_mcus is 0 to {header.num_mcus}, all of them where the status is ok, not {came}")
     if len(planes) != len(components) or len(tables) != len(components):
         raise ValueError(f"the header has {len(components)} components, not {len(planes)} planes and {len(tables)} tables")
     facts, arrays = [], []
@@ -72,7 +86,9 @@ def pack(planes: Sequence[NDArray[np.int16]], tables: Sequence[ArrayLike], heade
         facts.append(
             (component.id, component.h, component.v, component.block_rows, component.block_cols, steps.astype(np.uint16))
         )
-    (code, detail, offset), record = _core.pack(arrays, (*facts_from_header(header)[:8], tuple(facts)))
+    (code, detail, offset), record = _core.pack(
+        arrays, (*facts_from_header(header)[:8], tuple(facts)), STATUSES.index(status), came
+    )
     if code:
         raise error_from_code(code, offset=offset, detail=detail)
     return record

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload import _core
-from dctload.errors import JPEGError, error_from_code, install_line
+from dctload.errors import JPEGError, code_number, error_from_code, install_line
 from dctload.jpeg import Component, Header, Limits, checked_buffer, read_coefficients
 from dctload.packed import pack
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from dctload.jpeg import Source
 
-_CODES = {row[0]: number for number, row in enumerate(_core.CODES)}
 _MOST_SIDE = 65535  # as a record's header holds it
 _ORIENTATION_TAG = 0x0112
 _GRAY_MODES = ("1", "L", "LA", "La", "F", "I")  # beside the 16-bit ones, "I;16..."
@@ -88,9 +86,9 @@ def transcode(source: Source, *, limits: Limits | None = None, name: str | None 
             pixels = _pixels(image)
     except bombs as error:
         fact = f"Pillow refuses it by PIL.Image.MAX_IMAGE_PIXELS: {str(error).rstrip('.')}"
-        raise error_from_code(_CODES["limit_pixels"], offset=0, index=index, source=name, fact=fact) from None
+        raise error_from_code(code_number("limit_pixels"), offset=0, index=index, source=name, fact=fact) from None
     except MemoryError:
-        raise error_from_code(_CODES["no_memory"], offset=0, index=index, source=name) from None
+        raise error_from_code(code_number("no_memory"), offset=0, index=index, source=name) from None
     except JPEGError:
         raise
     # Pillow's decoders raise whatever their libraries do (OSError, SyntaxError, struct.error, zlib.error, ...).
@@ -121,20 +119,20 @@ def _load(source: Source, limits: Limits, name: str | None, index: int | None) -
         view = memoryview(cast("bytes", checked_buffer(source, "source")))
         data = view.tobytes() if view.nbytes <= limits.bytes else None
     if data is None or len(data) > limits.bytes:
-        raise error_from_code(_CODES["limit_bytes"], offset=0, index=index, source=name)
+        raise error_from_code(code_number("limit_bytes"), offset=0, index=index, source=name)
     return data
 
 
 def _check_size(width: int, height: int, limits: Limits, name: str | None, index: int | None) -> None:
     if width * height > limits.pixels:
         detail = width * height
-        raise error_from_code(_CODES["limit_pixels"], offset=0, detail=detail, index=index, source=name)
+        raise error_from_code(code_number("limit_pixels"), offset=0, detail=detail, index=index, source=name)
     if max(width, height) > _MOST_SIDE:
         fact = f"the image of {width} x {height} pixels passes the {_MOST_SIDE} pixels of a JPEG's side"
-        raise error_from_code(_CODES["bad_frame"], offset=0, index=index, source=name, fact=fact)
+        raise error_from_code(code_number("bad_frame"), offset=0, index=index, source=name, fact=fact)
     if min(width, height) < 1:
         fact = f"the image has {width} x {height} pixels"
-        raise error_from_code(_CODES["no_image"], offset=0, index=index, source=name, fact=fact)
+        raise error_from_code(code_number("no_image"), offset=0, index=index, source=name, fact=fact)
 
 
 def _pixels(image: Image) -> NDArray[np.uint8] | NDArray[np.float32]:
@@ -186,10 +184,10 @@ def _unreadable(data: bytes, limits: Limits, why: str, name: str | None, index: 
         header = read_coefficients(data, "y:0", limits=limits).header
     except JPEGError as error:
         fact = str(error).split(";")[0] + ", and " + also
-        code, offset = _CODES.get(error.code, _CODES["no_image"]), error.offset or 0
+        code, offset = code_number(error.code), error.offset or 0
         fact = fact.removeprefix(f"byte {offset}: ")
         return error_from_code(code, offset=offset, index=index, source=name, fact=fact)
     fact = f"a JPEG of {len(header.components)} components ({header.color_space}) that Pillow cannot read" + (
         f" ({why})" if known else ""
     )
-    return error_from_code(_CODES["bad_frame"], offset=0, index=index, source=name, fact=fact)
+    return error_from_code(code_number("bad_frame"), offset=0, index=index, source=name, fact=fact)

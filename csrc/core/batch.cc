@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <new>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -145,7 +146,11 @@ struct Extractor::Impl {
       entry.result = damaged(fault);
       return;
     }
-    entry.record = std::make_unique<const StoredRecord>(source.bytes);
+    entry.record.reset(new (std::nothrow) const StoredRecord(source.bytes));
+    if (entry.record == nullptr) {
+      entry.result = {Code::kNoMemory, 0, 0};
+      return;
+    }
     entry.result = entry.record->outcome().result;
     if (entry.result.ok()) entry.facts = frame_facts(entry.record->facts());
   }

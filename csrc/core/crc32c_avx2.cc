@@ -57,8 +57,11 @@ uint64_t extend(uint64_t crc, const uint8_t* data, size_t size) {
 }  // namespace
 
 uint32_t crc32c_sse42(uint32_t crc, const uint8_t* data, size_t size) {
+  constexpr size_t kLine = 64;
   uint64_t a = ~crc;
   for (; size >= 3 * kRun; data += 3 * kRun, size -= 3 * kRun) {
+    // Three streams so near to each other do not look like one long read to the processor. From memory: 9 to 11 GB/s, without 6.
+    for (size_t line = 3 * kRun; line < std::min(6 * kRun, size); line += kLine) __builtin_prefetch(data + line);
     uint64_t b = 0, c = 0;
     for (size_t i = 0; i < kRun; i += 8) {
       a = _mm_crc32_u64(a, load(data + i));

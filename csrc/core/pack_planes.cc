@@ -29,7 +29,8 @@ void gather_tile(const int16_t* planes, const Component& c, uint32_t tile_y, uin
 
 }  // namespace
 
-Result pack_planes(const Header& header, const int16_t* const* planes, std::vector<uint8_t>& out) {
+Result pack_planes(const Header& header, const int16_t* const* planes, std::vector<uint8_t>& out, wire::Status status,
+                   uint32_t valid_mcus) {
   Region whole;
   const Result snapped = snap(header, nullptr, whole);
   if (!snapped.ok()) return snapped;
@@ -52,6 +53,10 @@ Result pack_planes(const Header& header, const int16_t* const* planes, std::vect
       if (image.record_bytes() > wire::kMaxRecordBytes) return {Code::kLimitRecord, 0, 0};
     }
   }
+  Outcome outcome;
+  outcome.status = status;
+  outcome.valid_mcus = valid_mcus;
+  image.set_outcome(outcome);
   const size_t start = out.size();
   out.resize(start + image.record_bytes());
   image.write(chosen_kernels(), out.data() + start);

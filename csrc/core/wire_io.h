@@ -56,9 +56,10 @@ Result cut_region(std::span<const uint8_t> record, const Box& box, std::vector<u
 // One component's planes, int16 [channels][h][w], clamped against any payload (a byte past the tile's end reads as 0).
 void unpack_component(std::span<const uint8_t> record, int component, int16_t* planes);
 
-// A record from whole planes: int16 [64][block_rows][block_cols] a component. For transcoding and tests. kLimitRecord if it gets
-// too long.
-Result pack_planes(const Header& header, const int16_t* const* planes, std::vector<uint8_t>& out);
+// A record from whole planes: int16 [64][block_rows][block_cols] a component. For transcoding, resized images and tests.
+// `valid_mcus` counts where `status` is kStatusTruncated or kStatusDamaged. kLimitRecord if it gets too long.
+Result pack_planes(const Header& header, const int16_t* const* planes, std::vector<uint8_t>& out,
+                   wire::Status status = wire::kStatusOk, uint32_t valid_mcus = 0);
 
 // Upper bound of a record's bytes. Exact arithmetic over tiles, no data needed.
 uint64_t record_bound(const Header& header, const ComponentMasks& masks, const Region& region);

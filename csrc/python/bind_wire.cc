@@ -292,7 +292,7 @@ py::tuple unpack(const py::object& source) {
 }
 
 // (result, image bytes). `planes`: int16 [64][block_rows][block_cols], C-contiguous, one a component of `facts`.
-py::tuple pack(const py::list& planes, const py::tuple& facts) {
+py::tuple pack(const py::list& planes, const py::tuple& facts, int status, uint32_t valid_mcus) {
   const Header header = to_header(facts);
   if (planes.size() != header.num_components) throw py::value_error("one array of planes a component");
   const std::vector<Buffer> held = buffers(planes);
@@ -309,7 +309,7 @@ py::tuple pack(const py::list& planes, const py::tuple& facts) {
   std::vector<uint8_t> out;
   {
     const py::gil_scoped_release nogil;
-    result = pack_planes(header, pointers.data(), out);
+    result = pack_planes(header, pointers.data(), out, static_cast<wire::Status>(status), valid_mcus);
   }
   return py::make_tuple(to_tuple(result), py::bytes(reinterpret_cast<const char*>(out.data()), out.size()));
 }
@@ -361,7 +361,7 @@ void bind_wire(py::module_& m) {
   m.def("cut", &cut, py::arg("batch"), py::arg("boxes"));
   m.def("describe", &describe, py::arg("record"));
   m.def("unpack", &unpack, py::arg("batch"));
-  m.def("pack", &pack, py::arg("planes"), py::arg("facts"));
+  m.def("pack", &pack, py::arg("planes"), py::arg("facts"), py::arg("status"), py::arg("valid_mcus"));
   m.def("bound", &bound, py::arg("headers"), py::arg("selections"), py::arg("boxes"));
 }
 

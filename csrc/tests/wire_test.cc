@@ -9,8 +9,10 @@
 #include "check.h"
 #include "cpu.h"
 #include "crc32c.h"
+#include "ops_batches.h"
 
 using namespace dctload;
+using dctload::testing::batch_of;
 
 namespace {
 
@@ -266,20 +268,7 @@ Region region_of(const Header& header, const Box* box = nullptr) {
   return region;
 }
 
-Bytes packed(const Image& image) {
-  std::vector<const int16_t*> planes;
-  for (const auto& plane : image.planes) planes.push_back(plane.data());
-  Bytes out;
-  REQUIRE(pack_planes(image.header, planes.data(), out).ok());
-  return out;
-}
-
-Bytes joined(const std::vector<Bytes>& records) {
-  const std::vector<std::span<const uint8_t>> spans(records.begin(), records.end());
-  Bytes out(joined_bytes(spans));
-  join(spans, out.data());
-  return out;
-}
+Bytes packed(const Image& image) { return dctload::testing::record_of(image.header, image.planes); }
 
 std::string told(const WireFault& fault) {
   return fault.ok() ? "ok" : std::string(fault.what) + " at " + std::to_string(fault.offset);
@@ -429,16 +418,16 @@ TEST(a_batch_is_its_records_and_a_directory) {
   std::vector<Bytes> records;
   for (const Image& image : images()) records.push_back(packed(image));
   records.insert(records.begin() + 2, failed_record(Code::kNotJpeg, 3));
-  const Bytes batch = joined(records);
+  const Bytes batch = batch_of(records);
   CHECK_EQ(told(check_batch(batch, true)), "ok");
-  CHECK(joined(records) == batch);
+  CHECK(batch_of(records) == batch);
   CHECK_EQ(get<uint32_t>(batch, 16), records.size());
   for (size_t i = 0; i < records.size(); ++i) {
     const auto at = get<uint64_t>(batch, 64 + 16 * i);
     const auto size = get<uint32_t>(batch, 64 + 16 * i + 8);
     CHECK(Bytes(batch.begin() + static_cast<ptrdiff_t>(at), batch.begin() + static_cast<ptrdiff_t>(at + size)) == records[i]);
   }
-  CHECK_EQ(told(check_batch(joined({}), true)), "ok");
+  CHECK_EQ(told(check_batch(batch_of({}), true)), "ok");
   Bytes unaligned(1 + batch.size());
   std::copy(batch.begin(), batch.end(), unaligned.begin() + 1);
   CHECK_EQ(told(check_batch(std::span<const uint8_t>(unaligned).subspan(1), true)), "ok");
@@ -448,7 +437,7 @@ TEST(every_flipped_bit_is_found) {
   const Image image = make_image(50, 40, {{2, 1}, {1, 1}, {1, 1}}, ColorSpace::kYCbCr, 3);
   Bytes record;
   REQUIRE(select_channels(packed(image), ComponentMasks{0x0301, 1, 1, 0}, record));
-  Bytes batch = joined({record, failed_record(Code::kIo, 0)});
+  Bytes batch = batch_of({record, failed_record(Code::kIo, 0)});
   for (size_t bit = 0; bit < 8 * batch.size(); ++bit) {
     batch[bit / 8] = static_cast<uint8_t>(batch[bit / 8] ^ 1 << bit % 8);
     CHECK(!check_batch(batch).ok());
@@ -551,7 +540,7 @@ TEST(a_lie_with_right_checksums_is_refused) {
 
 TEST(a_lie_in_the_directory_is_refused) {
   const Image image = make_image(100, 60, {{1, 1}}, ColorSpace::kGray, 3);
-  const Bytes good = joined({packed(image), failed_record(Code::kNoImage, 9), packed(image)});
+  const Bytes good = batch_of({packed(image), failed_record(Code::kNoImage, 9), packed(image)});
   const size_t first = get<uint32_t>(good, 28);
   for (size_t at = 0; at < first; ++at) {
     if (at >= 60 && at < 64) continue;
@@ -575,7 +564,7 @@ TEST(a_higher_minor_version_may_use_reserved_bytes) {
   record[64 + 50] = 9;
   slow_seal(record);
   CHECK_EQ(told(check_record(record, true)), "ok");
-  Bytes batch = joined({record});
+  Bytes batch = batch_of({record});
   CHECK_EQ(told(check_batch(batch)), "ok");
   Bytes few;
   REQUIRE(select_channels(record, ComponentMasks{1, 0, 0, 0}, few));

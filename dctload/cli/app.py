@@ -18,6 +18,12 @@ from dctload.errors import JPEGError
 _VERBS = ("extract", "inspect", "verify", "stats", "channels", "export", "merge", "bench")
 _FAILED, _WRONG = 1, 2
 _STOPPED, _UNREAD = 128 + 2, 128 + 13  # a shell's statuses of processes that SIGINT and SIGPIPE ended
+# What a run that was stopped has made, by verb; the others make nothing before they are done.
+_AFTER_STOPPING = {
+    "extract": "; shards that are whole stay, and --resume goes on with them",
+    "merge": "; the parts stay as they are: merge again",
+    "export": "; files that are whole stay: export again into an empty folder",
+}
 # What a Python function says of its arguments, in the words of the command line.
 _KEYWORDS = [
     "resume",
@@ -103,13 +109,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # typer's own: an unknown option, an argument that is missing
             complain(_wrong_use(error))
         elif type(error).__module__.partition(".")[0] not in ("builtins", "dctload"):
-            # A library's own, such as a storage client's word that there are no credentials.
+            # A library's own, such as Ray's word that its cluster is gone.
             complain(f"{type(error).__name__}: {_words(error)}")
         else:
             raise
         return _WRONG
     if status == _STOPPED:  # typer may have caught Ctrl-C itself
-        complain("stopped; what dctload extract has finished stays, and --resume goes on with it")
+        words = sys.argv[1:] if arguments is None else arguments
+        verb = next((word for word in words if word in _VERBS), "")
+        complain("stopped" + _AFTER_STOPPING.get(verb, ""))
     return status if isinstance(status, int) else 0
 
 

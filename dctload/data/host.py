@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dctload._core import CODES
 from dctload.channels import ChannelSelection
 from dctload.data.order import replacements
 from dctload.data.statistics import LoaderStatistics
-from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
+from dctload.errors import JPEGError, UnsupportedJPEG, code_number, error_from_code
 from dctload.headers import Headers
 from dctload.jpeg import WITHOUT_YCBCR, Limits
 from dctload.packed import Extractor, OpenImages, PackedBatch
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from dctload.data.stored import Samples
     from dctload.transforms.plan import Plan
 
-_COLOR_SPACE = next(number for number, row in enumerate(CODES) if row[0] == "color_space")
 _LANES = 2  # more bring nothing (measured on two cores)
 _MOST_REPLACEMENTS = 100  # in a row: then the source is bad, not a file of it
 
@@ -263,7 +261,7 @@ class HostStage:
         for place in [] if WITHOUT_YCBCR.isdisjoint(colors) else range(len(colors)):
             if colors[place] in WITHOUT_YCBCR and place not in errors:
                 name = self._source.name(int(indices[place]))
-                errors[place] = error_from_code(_COLOR_SPACE, offset=0, detail=colors[place], source=name)
+                errors[place] = error_from_code(code_number("color_space"), offset=0, detail=colors[place], source=name)
         return errors
 
     # ----------------------------------------------------------------------------------------- batches with bad files

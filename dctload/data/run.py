@@ -35,9 +35,9 @@ class Run:
     """An epoch's batches in order, prepared ahead by threads: one reads, some decode, one works for the device.
 
     Those that decode are lanes: each takes every `lanes`-th batch, and they are emptied in turn, which keeps the order. Where a
-    batch costs less than to pass it from thread to thread, each lane does everything for its batches. With `ahead` 0 there are no
-    threads, and each batch is made when it is asked for. Threads hold nothing of the consumer's, so that dropping the iterator
-    ends them.
+    batch costs less than to pass it from thread to thread, each lane does everything for its batches; not where there is a target
+    transform, which is called by one thread, in the batches' order. With `ahead` 0 there are no threads, and each batch is made
+    when it is asked for. Threads hold nothing of the consumer's, so that dropping the iterator ends them.
     """
 
     def __init__(
@@ -53,13 +53,15 @@ class Run:
         self._statistics, self._target_transform = statistics, target_transform
         self._next = 0
         self._threads: list[_Worker] = []
+        each = max(ahead // host.lanes, 1)
         self._opened: list[Handover[tuple[Indices, OpenImages] | Failure]] = [Handover(1) for _ in range(host.lanes)]
-        self._prepared: list[Handover[Prepared | Failure]] = [Handover(max(ahead // host.lanes, 1)) for _ in range(host.lanes)]
-        self._delivered: list[Handover[Delivered | Failure]] = [Handover(1) for _ in range(host.lanes if host.light else 1)]
+        self._prepared: list[Handover[Prepared | Failure]] = [Handover(each) for _ in range(host.lanes)]
+        alone = host.light and target_transform is None
+        self._delivered: list[Handover[Delivered | Failure]] = [Handover(s) for s in ([each] * host.lanes if alone else [1])]
         self._turns = cycle(self._delivered)
         if ahead > 0:
             works: dict[str, Callable[[], None]]
-            if host.light:
+            if alone:
                 works = {f"batches-{lane}": partial(self._make_all, lane) for lane in range(host.lanes)}
             else:
                 works = {"read": self._read_all, "device": self._deliver_all}

@@ -27,7 +27,7 @@ from dctload.shards.exported_names import ExportedNames
 from dctload.shards.jpeg_writer import require_jpeglib, write_jpeg
 from dctload.shards.layout import TEMPORARY, put_in_place
 from dctload.shards.naming import printable
-from dctload.shards.plan import parse_size
+from dctload.shards.plan import file_in_the_way, local_folder, parse_size
 from dctload.shards.reader import ShardSet, open_set
 from dctload.shards.writer import write_error
 
@@ -107,9 +107,10 @@ def export(
         progress: Called, from the caller's thread, as `progress(images done, images in all, bytes written)`.
 
     Raises:
-        ValueError: An argument is wrong; the set lacks frequencies; an image cannot be written as JPEG: its key is named.
+        ValueError: An argument is wrong, or `out` is a URL; the set lacks frequencies; an image cannot be written as JPEG: its
+            key is named.
         JPEGError: A record is damaged; `.source` is its key.
-        FileExistsError: Something is in `out`.
+        FileExistsError: Something is in `out`, or it is a file.
         OSError: `out` cannot be written to.
         ImportError: jpeglib or pyarrow is not installed.
 
@@ -120,6 +121,7 @@ def export(
     began = time.perf_counter()
     _check(to, payload, on_error)
     threads = thread_count(workers)
+    folder = local_folder(out)
     makes_jpeg = to == "jpeg" or payload == "jpeg"
     if makes_jpeg:
         require_jpeglib()
@@ -130,7 +132,7 @@ def export(
             f"{source.where} holds {len(source.channels)} of 192 frequencies, so its JPEG files would be other pictures; pass "
             'lossy=True to set the others to 0, or extract again with channels="all"'
         )
-    folder = _empty_folder(Path(out))
+    folder = _empty_folder(folder)
     sink = _Files(source, folder) if to == "jpeg" else _Tars(source, folder, size, payload)
     failed: list[tuple[str, str, str]] = []
     images = nbytes = 0
@@ -161,7 +163,10 @@ def _check(to: str, payload: str, on_error: str) -> None:
 
 
 def _empty_folder(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    file = file_in_the_way(folder)
+    if file is not None:
+        raise FileExistsError(f"{file} is a file; give the name of a folder")
+    if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not an empty folder; give another one, or empty it")
     with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +178,8 @@ def _empty_folder(folder: Path) -> Path:
 
 def _samples(source: ShardSet, threads: int, *, makes_jpeg: bool) -> Iterator[_Sample]:
     """All images in order, made by some threads a bounded way ahead."""
-    starts = iter(range(0, len(source), _BATCH))
+    starts = range(0, len(source), _BATCH)
+    threads = max(1, min(threads, len(starts)))
     extractors: queue.SimpleQueue[Extractor] = queue.SimpleQueue()  # one a thread: calls of one wait for one another
     for _ in range(threads):
         extractors.put(Extractor(1))

@@ -28,6 +28,7 @@ from dctload.shards.plan import (
     Plan,
     check_folder,
     check_same,
+    local_folder,
     measured_places,
     parse_size,
     part_of,
@@ -36,10 +37,10 @@ from dctload.shards.plan import (
     samples_in_a_shard,
     settle,
 )
+from dctload.shards.reader import images_to_extract
 from dctload.shards.recording import Recorder
 from dctload.shards.resized import Quantization
-from dctload.shards.writer import is_whole, require_pyarrow, write_error
-from dctload.sources import open_source
+from dctload.shards.writer import RESUME, is_whole, require_pyarrow, write_error
 
 if TYPE_CHECKING:
     from dctload.shards.local_engine import Progress
@@ -105,7 +106,8 @@ def extract(
     Raises:
         JPEGError: A sample failed and `on_error` is `"raise"`; `.source` and `.index` say which.
         FileExistsError: `dst` holds something, and `resume` is off.
-        ValueError: An argument is wrong, or `dst` was begun with others: the message says what differs.
+        ValueError: An argument is wrong, `src` is a shard set, `dst` is a URL, or was begun with other arguments: the message
+            says what differs.
         OSError: `dst` cannot be written to: the disk is full, and the like.
         ImportError: pyarrow is not installed; or Ray, or Pillow, where they are needed.
 
@@ -118,9 +120,9 @@ def extract(
     _check(on_error, fallback, engine, part)
     threads = thread_count(workers)
     run = _engine(engine)
-    folder = Path(dst)
+    folder = local_folder(dst)
     check_folder(folder, goes_on=resume or part is not None)
-    source = open_source(src, unlabelled=True)
+    source = images_to_extract(src)
     wanted = _wanted(src, source, ChannelSelection.parse(channels), parse_size(shard_size), fallback, truncated, limits)
     wanted = replace(wanted, quantization=str(Quantization.asked(resize, step, requantize)))
     done = _already_whole(folder, wanted)
@@ -135,7 +137,7 @@ def extract(
         try:
             there = settle(folder, wanted)
         except OSError as error:
-            raise write_error(error, folder / PLAN) from error
+            raise write_error(error, folder / PLAN, remedy=RESUME) from error
     shards = range(there.shards) if part is None else there.part(part)
     remove_temporaries(folder, None if part is None else shards)
     tally = Tally(sum(len(there.samples_of(k)) for k in shards), progress)
@@ -148,7 +150,7 @@ def extract(
             todo.append(number)
     if todo:
         run(Job(source, src, folder, there, todo, workers, on_error), tally)
-    summary = finalise(folder, there, threads) if part is None else summary_of_part(folder, there, shards, threads)
+    summary = finalise(folder, there, threads, remedy=RESUME) if part is None else summary_of_part(folder, there, shards, threads)
     return replace(summary, seconds=time.perf_counter() - began)
 
 
@@ -178,7 +180,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise write_error(error, folder) from error
+        raise write_error(error, folder, remedy=RESUME) from error
 
 
 def _wanted(

@@ -31,7 +31,7 @@ from dctload.shards.layout import (
     shard_schema,
 )
 from dctload.shards.plan import Plan, remove_temporaries, whole_file
-from dctload.shards.writer import RESUME, is_whole, require_pyarrow, write_error
+from dctload.shards.writer import is_whole, require_pyarrow, write_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,14 +77,14 @@ class _ShardFacts:
     source_bytes: int
 
 
-def finalise(folder: Path, plan: Plan, threads: int, *, remedy: str = RESUME) -> Summary:
+def finalise(folder: Path, plan: Plan, threads: int, *, remedy: str) -> Summary:
     """Makes a set whole whose shards are all there: writes the index and the manifest, removes the plan.
 
     Args:
         folder: Of the set.
         plan: That lies in it.
         threads: That read the shards.
-        remedy: What to do where the disk was full.
+        remedy: What to do once there is room again: each verb goes on in its own way.
 
     Returns:
         What the set holds; also where another process made it whole at the same time.

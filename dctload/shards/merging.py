@@ -12,8 +12,18 @@ from pathlib import Path
 from dctload._arguments import thread_count
 from dctload.shards.finishing import Summary, finalise, plan_of_whole, summary_of_whole, tidy
 from dctload.shards.layout import read_manifest, shard_name
-from dctload.shards.plan import Plan, check_folder, check_same, read_plan, settle, whole_file
+from dctload.shards.plan import (
+    Plan,
+    check_folder,
+    check_same,
+    file_in_the_way,
+    local_folder,
+    read_plan,
+    settle,
+    whole_file,
+)
 from dctload.shards.writer import is_whole, require_pyarrow, write_error
+from dctload.sources.urls import is_url
 
 _AGAIN = "merge again"
 
@@ -32,8 +42,9 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
 
     Raises:
         FileNotFoundError: A folder is absent.
+        NotADirectoryError: It is a file.
         FileExistsError: `dst` is a file, or holds something that is no set.
-        ValueError: A folder holds no part of a set, or of another set, or shards are missing: the message says which.
+        ValueError: A folder is a URL, holds no part of a set, or of another set; or shards are missing: the message says which.
         OSError: `dst` cannot be written to.
 
     Example:
@@ -44,7 +55,7 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
     began = time.perf_counter()
     require_pyarrow()
     threads = thread_count(workers)
-    folder, others = Path(dst), [Path(part) for part in parts]
+    folder, others = local_folder(dst), [_part(part) for part in parts]
     plans = [_plan_of(other) for other in others or [folder]]
     check_folder(folder, goes_on=True)
     whole = read_manifest(folder)
@@ -67,10 +78,18 @@ def merge(dst: str | os.PathLike[str], parts: Iterable[str | os.PathLike[str]] =
     return replace(finalise(folder, plan, threads, remedy=_AGAIN), seconds=time.perf_counter() - began)
 
 
+def _part(given: str | os.PathLike[str]) -> Path:
+    if isinstance(given, str) and is_url(given):
+        raise ValueError(f"{given} is a URL; parts are read from local folders: copy it to one first")
+    return Path(given)
+
+
 def _plan_of(folder: Path) -> Plan:
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise FileNotFoundError(f"{folder} {what}; give the folder that extract wrote to")
+        file = file_in_the_way(folder)
+        if file is not None:
+            raise NotADirectoryError(f"{file} is a file; give the folder that extract wrote to")
+        raise FileNotFoundError(f"{folder} does not exist; give the folder that extract wrote to")
     plan = read_plan(folder)
     if plan is not None:
         return plan

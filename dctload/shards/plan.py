@@ -23,6 +23,7 @@ from dctload.channels import ChannelSelection
 from dctload.jpeg import Limits
 from dctload.shards.layout import FORMAT, INDEX, MANIFEST, PLAN, TEMPORARY, VERSION, put_in_place, shard_name
 from dctload.shards.resized import Quantization
+from dctload.sources.urls import is_url
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 _MOST_SIZE = 2**63 - 1
@@ -189,6 +190,25 @@ def samples_in_a_shard(shard_size: int, record_bytes: Sequence[int]) -> int:
 # ------------------------------------------------------------------------------------------------- a set's folder on the disk
 
 
+def local_folder(given: str | os.PathLike[str]) -> Path:
+    """The folder that something is to be written to.
+
+    Raises:
+        ValueError: It is a URL, of which a path would make a folder such as `s3:`.
+    """
+    text = os.fsdecode(given)
+    if is_url(text):
+        how = f" (aws s3 cp --recursive FOLDER {text})" if text.startswith("s3://") else ""
+        raise ValueError(f"{text} is a URL; files are written to a local folder only: give one, then copy it there{how}")
+    return Path(given)
+
+
+def file_in_the_way(path: Path) -> Path | None:
+    """The file that stands where a path has a folder, at its end or above; None where there is none."""
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    return None if there is None or there.is_dir() else there
+
+
 def check_folder(folder: Path, *, goes_on: bool) -> None:
     """Refuses what a set must not be mixed with.
 
@@ -204,8 +224,7 @@ def check_folder(folder: Path, *, goes_on: bool) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        file = next(path for path in (folder, *folder.parents) if path.exists())
-        raise FileExistsError(f"{file} is a file; a shard set is a folder: give another name") from None
+        raise FileExistsError(f"{file_in_the_way(folder)} is a file; a shard set is a folder: give another name") from None
     if not names:
         return
     if not goes_on:

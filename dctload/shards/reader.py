@@ -22,6 +22,7 @@ from dctload.shards.plan import parse_size
 from dctload.shards.remote import CachedStore, RemoteStore
 from dctload.shards.store import LocalStore, Pieces, Store
 from dctload.shards.writer import require_pyarrow
+from dctload.sources import Source, open_source
 from dctload.sources.urls import is_url
 
 if TYPE_CHECKING:
@@ -148,9 +149,7 @@ class ShardSet:
         boxes = box_table(regions, len(places))
         pieces = self._pieces(places)
         for error in pieces.lost.values():
-            if isinstance(error, OSError):
-                raise error
-            raise OSError(f"{self.where}: records cannot be read: {type(error).__name__}: {error}") from error
+            raise error
         table = np.broadcast_to(np.array(masks, np.uint64), (len(places), 3))
         with self._opened(places, pieces, self._own_extractor()) as images:
             batch = images.extract(table, boxes, out=out, channels=kept)
@@ -297,8 +296,27 @@ def is_set(location: object) -> bool:
         return True
     if is_url(text):
         return False
-    folder = Path(text)
+    return _holds_set(Path(text))
+
+
+def _holds_set(folder: Path) -> bool:
     return (folder / PLAN).is_file() or ((folder / MANIFEST).is_file() and (folder / INDEX).is_file())
+
+
+def images_to_extract(given: Any) -> Source:
+    """The source of what `extract` takes; a set, which is what it makes, is told apart from a folder without images.
+
+    Raises:
+        ValueError: It is a shard set.
+        OSError, TypeError: As `open_source`.
+    """
+    where = given.where if isinstance(given, ShardSet) else os.fsdecode(given) if is_set(given) else None
+    if where is not None and (is_url(where) or _holds_set(Path(where))):
+        raise ValueError(
+            f"{where} is a shard set, made already: train on it with DCTLoader, which takes fewer channels of it too; for "
+            "another set give the files that it was made from, or those that dctload export makes of it"
+        )
+    return open_source(given, unlabelled=True)
 
 
 class Texts(Sequence[str]):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dctload import _core
-from dctload.errors import JPEGError, UnsupportedJPEG, error_from_code
+from dctload.errors import JPEGError, UnsupportedJPEG, code_number, error_from_code
 from dctload.jpeg import WITHOUT_YCBCR
 from dctload.packed import Extractor, OpenImages, PackedBatch
 from dctload.shards.layout import shard_schema
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _BATCH_IMAGES = 64
 _BATCH_BYTES = 4 << 20
 _MOST_RECORD = 2**31 - 1  # bytes, as the index counts them
-_LIMIT_RECORD = next(number for number, row in enumerate(_core.CODES) if row[0] == "limit_record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +76,13 @@ class Recorder:
     Args:
         source: Of the samples.
         plan: Says which channels are kept, and what is accepted.
-        num_threads: That decode.
+        num_threads: That decode; more than a batch has images do nothing.
     """
 
     def __init__(self, source: Source, plan: Plan, num_threads: int) -> None:
         self._source, self._plan = source, plan
         self._names = SampleNames(source)
+        num_threads = min(num_threads, _BATCH_IMAGES)
         self._extractor = Extractor(num_threads)
         self._selection, self._limits = plan.selection, plan.bounds
         self._changer: Changer | None = None
@@ -129,7 +129,10 @@ class Recorder:
             if sample.record is not None and sample.record.nbytes > _MOST_RECORD:
                 fact = f"its record of {sample.record.nbytes} bytes passes the {_MOST_RECORD} that a shard set can hold"
                 sample.record, sample.size = None, None
-                _fail(sample, error_from_code(_LIMIT_RECORD, offset=0, source=sample.key, fact=fact), sample.key)
+                error = error_from_code(
+                    code_number("limit_record"), offset=0, source=sample.key, fact=fact, remedy="keep fewer channels"
+                )
+                _fail(sample, error, sample.key)
         return self._rows(numbers, samples, packed)
 
     def _decodable(self, opened: OpenImages) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from dctload.shards.layout import MANIFEST, TEMPORARY, ShardFile, put_in_place, 
 from dctload.shards.plan import temporary_name
 from dctload.shards.prefetching import Prefetcher
 from dctload.shards.store import Bytes, DiskAhead, Int, MappedShards, Pieces, mapped
-from dctload.sources.urls import file_system
+from dctload.sources.urls import file_system, storage_error, told_storage_errors
 
 if TYPE_CHECKING:
     from dctload._core import Buffer
@@ -42,7 +42,8 @@ class RemoteStore:
         """The bytes of a small file."""
         system, path = self._system()
         try:
-            return bytes(system.cat_file(f"{path}/{name}"))
+            with told_storage_errors(f"{self.where}/{name}"):
+                return bytes(system.cat_file(f"{path}/{name}"))
         except FileNotFoundError:
             raise FileNotFoundError(f"{self.where}/{name} does not exist") from None
 
@@ -53,14 +54,16 @@ class RemoteStore:
     def pieces(self, shard: Int, offset: Int, nbytes: Int) -> Pieces:
         """The records' own bytes. One that cannot be read is empty."""
         system, root = self._system()
-        paths = [f"{root}/{shard_name(number)}" for number in shard.tolist()]
-        found = system.cat_ranges(paths, offset.tolist(), (offset + nbytes).tolist(), on_error="return") if paths else []
+        names = [shard_name(number) for number in shard.tolist()]
+        paths = [f"{root}/{name}" for name in names]
+        with told_storage_errors(self.where):
+            found = system.cat_ranges(paths, offset.tolist(), (offset + nbytes).tolist(), on_error="return") if paths else []
         buffers: list[Buffer] = []
-        lost: dict[int, Exception] = {}
+        lost: dict[int, OSError] = {}
         for k, data in enumerate(found):
             if isinstance(data, Exception):
                 _log.warning("%s cannot be read: %s: %s", paths[k], type(data).__name__, data)
-                lost[k] = data
+                lost[k] = storage_error(data, f"{self.where}/{names[k]}")
             buffers.append(b"" if isinstance(data, Exception) else data)
         return Pieces(buffers, np.arange(len(paths), dtype=np.int64), np.zeros(len(paths), np.int64), lost)
 
@@ -182,13 +185,10 @@ class CachedStore(RemoteStore):
     def _download(self, name: str, to: Path) -> None:
         system, root = self._system()
         try:
-            system.get_file(f"{root}/{name}", str(to))
+            with told_storage_errors(f"{self.where}/{name}"):
+                system.get_file(f"{root}/{name}", str(to))
         except FileNotFoundError:
             raise FileNotFoundError(f"{self.where}/{name} does not exist; copy the set again") from None
-        except OSError:
-            raise
-        except Exception as error:  # each kind of file system has its own
-            raise OSError(f"{self.where}/{name} cannot be read: {type(error).__name__}: {error}") from error
 
     def _make_room(self, nbytes: int) -> None:
         """Removes shards, of whatever set, until so many bytes more fit."""

@@ -16,8 +16,16 @@ from numpy.typing import NDArray
 
 from dctload import _core
 from dctload.channels import ChannelSelection
-from dctload.errors import JPEGError, error_from_code, install_line
-from dctload.jpeg import COLOR_SPACES, WITHOUT_YCBCR, Component, Header, whole_number
+from dctload.errors import JPEGError, code_number, error_from_code, install_line
+from dctload.jpeg import (
+    COLOR_SPACES,
+    WITHOUT_YCBCR,
+    Component,
+    Header,
+    header_from_facts,
+    status_name,
+    whole_number,
+)
 from dctload.packed import PackedBatch, pack, unpack_reference
 
 if TYPE_CHECKING:
@@ -30,7 +38,6 @@ _MULTIPLE = 16  # of the longer side: the middle of any multiple of 16 then begi
 _MOST_SIDE = 65535  # as a record's header holds it
 _MOST_VALUES = 1 << 24  # float32 of resampled pictures at a time
 _TEXT = re.compile(r"source|requantize (?P<coarsest>\d+)|resize (?P<size>\d+) step (?P<step>\d+)")
-_CODES = {row[0]: number for number, row in enumerate(_core.CODES)}
 
 Values = NDArray[np.float32]
 
@@ -145,7 +152,7 @@ class Changer:
     # --------------------------------------------------------------------------------------------------- coarser steps
 
     def _requantized(self, batch: PackedBatch) -> list[bytes]:
-        made = []
+        made: list[bytes] = []
         for image in unpack_reference(batch):
             assert image is not None  # failed images have no record
             planes, tables = [], []
@@ -157,7 +164,8 @@ class Changer:
                 whole[list(kept)] = np.rint(plane * old / new)
                 planes.append(whole)
                 tables.append(steps)
-            made.append(pack(planes, tables, image.header))
+            came = _came(batch.image_bytes(len(made)), image.header.num_mcus)
+            made.append(pack(planes, tables, image.header, **came))
         return made
 
     # --------------------------------------------------------------------------------------------------------- a resize
@@ -184,7 +192,7 @@ class Changer:
                 for i, values in zip(some, self._resample(images, size, some), strict=True):
                     header = headers[i]
                     assert header is not None
-                    made[i] = self._record(values, size, header)
+                    made[i] = self._record(values, size, header, batch.image_bytes(i))
         return made, errors
 
     def _resample(self, images: DCTBatch, size: tuple[int, int], places: list[int]) -> Values:
@@ -199,7 +207,7 @@ class Changer:
         values /= self._quantization.step
         return np.rint(values, out=values)
 
-    def _record(self, values: Values, size: tuple[int, int], header: Header) -> bytes:
+    def _record(self, values: Values, size: tuple[int, int], header: Header, source: memoryview) -> bytes:
         rows, cols = size[0] // 8, size[1] // 8
         is_gray = len(header.components) == 1
         steps = np.full(64, self._quantization.step, np.uint16)
@@ -212,14 +220,26 @@ class Changer:
         components = tuple(Component(k + 1, 1, 1, rows, cols, steps) for k in range(len(planes)))
         color = "gray" if is_gray else "ycbcr"
         changed = Header(size[1], size[0], 8, header.orientation, "baseline", color, 0, rows * cols, components)
-        return pack(planes, [steps] * len(planes), changed)
+        return pack(planes, [steps] * len(planes), changed, **_came(source, changed.num_mcus))
+
+
+def _came(source: memoryview, num_mcus: int) -> dict[str, Any]:
+    """Status and MCUs of a record of `num_mcus` that is made of another one, as `pack` takes them.
+
+    Of the MCUs the same share came as of the source's: on another grid that is the nearest to be said.
+    """
+    described = _core.describe(source)
+    assert described is not None  # failed images have no record
+    facts, _, _, status, valid = described
+    name = status_name(status)
+    return {} if name == "ok" else {"status": name, "valid_mcus": valid * num_mcus // header_from_facts(facts).num_mcus}
 
 
 def _refusal(header: Header, size: tuple[int, int]) -> JPEGError | None:
     color = COLOR_SPACES.index(header.color_space)
     if color in WITHOUT_YCBCR or len(header.components) not in (1, 3):
-        return error_from_code(_CODES["color_space"], offset=0, detail=color)
+        return error_from_code(code_number("color_space"), offset=0, detail=color)
     if max(size) > _MOST_SIDE:
         fact = f"resized, the image would have {size[1]} x {size[0]} pixels; a record holds up to {_MOST_SIDE} a side"
-        return error_from_code(_CODES["limit_record"], offset=0, fact=fact)
+        return error_from_code(code_number("limit_record"), offset=0, fact=fact, remedy="take a smaller resize")
     return None

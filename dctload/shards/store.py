@@ -43,7 +43,7 @@ class Pieces:
     buffers: list[Buffer]
     number: Int
     offset: Int
-    lost: dict[int, Exception] = field(default_factory=dict)
+    lost: dict[int, OSError] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -103,9 +103,9 @@ class MappedShards:
 
     def pieces(self, shard: Int, offset: Int, get: Callable[[int], Bytes]) -> Pieces:
         """Records as parts of mapped shards. `get` maps one, or raises OSError, which is logged the first time."""
-        numbers = np.flatnonzero(np.bincount(shard))
+        numbers = np.unique(shard)
         buffers: list[Buffer] = []
-        lost: dict[int, Exception] = {}
+        lost: dict[int, OSError] = {}
         for k, number in enumerate(numbers.tolist()):
             try:
                 buffers.append(get(number))

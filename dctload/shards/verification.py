@@ -18,11 +18,10 @@ from dctload.packed import PackedBatch, unpack_reference
 from dctload.shards.finishing import extents, failures, plan_of_whole
 from dctload.shards.layout import INDEX, MANIFEST, Failure, Manifest, ShardFile, index_schema, shard_schema
 from dctload.shards.plan import Plan
-from dctload.shards.reader import manifest_bytes, store_at
+from dctload.shards.reader import images_to_extract, manifest_bytes, store_at
 from dctload.shards.recording import Recorder
 from dctload.shards.resized import Quantization
 from dctload.shards.writer import require_pyarrow
-from dctload.sources import open_source
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -94,7 +93,7 @@ def verify(dst: str | os.PathLike[str], against: Any = None, progress: Progress 
     report = Report(manifest.images, failed=[(failure.key, failure.code, failure.message) for failure in manifest.failures])
     if manifest.to_json().encode() != data:
         report.problems.append(f"{MANIFEST} says what it said, in other words: it was written anew by another program")
-    source = None if against is None else open_source(against, unlabelled=True)
+    source = None if against is None else images_to_extract(against)
     total = manifest.images + manifest.failed
     told = _Told(progress, total * (1 if source is None else 2))
     index = _index(store, manifest, report)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dctload.errors import install_line
 from dctload.shards.layout import put_in_place, shard_name, shard_schema
-from dctload.shards.plan import temporary_name
+from dctload.shards.plan import file_in_the_way, temporary_name
 
 if TYPE_CHECKING:
     from dctload.errors import JPEGError
@@ -115,7 +115,7 @@ class _File:
             yield
         except OSError as error:
             needed = self._written * (self._rows - self._done) // self._done if self._done else self._expected
-            raise write_error(error, self._path, self._written, needed) from error
+            raise write_error(error, self._path, self._written, needed, remedy=RESUME) from error
 
 
 def _stopping(error: JPEGError) -> JPEGError:
@@ -123,9 +123,7 @@ def _stopping(error: JPEGError) -> JPEGError:
     return error
 
 
-def write_error(
-    error: OSError, path: Path, written: int | None = None, needed: int | None = None, *, remedy: str = RESUME
-) -> OSError:
+def write_error(error: OSError, path: Path, written: int | None = None, needed: int | None = None, *, remedy: str) -> OSError:
     """What to raise where a file could not be written: one line with the file, what is missing and what to do.
 
     Args:
@@ -133,10 +131,12 @@ def write_error(
         path: The file.
         written: Bytes of it that were, where that is known.
         needed: Bytes that were to come, about.
-        remedy: What to do once there is room again.
+        remedy: What to do once it can be: each verb goes on in its own way.
     """
     code = error.errno
     reason = os.strerror(code) if code else str(error).split("\n")[0]
+    if code == errno.ENOTDIR and (file := file_in_the_way(path)) is not None:
+        reason = f"{file} is a file"
     facts = [] if written is None else [f"{_mib(written)} written"]
     if code in _REFUSED:
         reason += "; give a folder that can be written to"

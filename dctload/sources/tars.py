@@ -17,7 +17,7 @@ import numpy as np
 
 from dctload.sources.protocol import IMAGE_EXTENSIONS
 from dctload.sources.tar_members import TarSample, tar_samples
-from dctload.sources.urls import file_system, is_url, read_ranges
+from dctload.sources.urls import file_system, is_url, read_ranges, told_storage_errors
 
 if TYPE_CHECKING:
     from dctload.sources.protocol import Data
@@ -66,6 +66,7 @@ class TarSource:
 
     Raises:
         FileNotFoundError: A tar is absent, or a pattern fits none.
+        OSError: A URL cannot be read.
         ValueError: A file is no uncompressed tar, or a sample has no `.cls`; the message names it.
     """
 
@@ -157,7 +158,8 @@ def _expand(pattern: str) -> list[str]:
             found = [one]
         elif is_url(one):
             system, path = file_system(one)
-            found = [str(system.unstrip_protocol(name)) for name in sorted(system.glob(path))]
+            with told_storage_errors(one):
+                found = [str(system.unstrip_protocol(name)) for name in sorted(system.glob(path))]
         else:
             found = sorted(glob.glob(one, recursive=True))  # noqa: PTH207 - takes a whole pattern, absolute ones too
         if not found:
@@ -179,7 +181,8 @@ def _local_samples(tar: str) -> list[TarSample]:
 
 def _remote_samples(url: str, cache: Path) -> list[TarSample]:
     system, path = file_system(url)
-    facts = system.info(path)
+    with told_storage_errors(url):
+        facts = system.info(path)
     # What tells a changed file from the one that was indexed; each kind of file system has some of them.
     version = [str(facts.get(key)) for key in ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "created")]
     digest = hashlib.sha256(json.dumps([_INDEX_VERSION, url, *version]).encode()).hexdigest()
@@ -188,11 +191,14 @@ def _remote_samples(url: str, cache: Path) -> list[TarSample]:
         return [TarSample(*row) for row in json.loads(kept.read_bytes())]
     except (OSError, ValueError, TypeError):  # none yet, or one that was damaged
         pass
-    with system.open(path, "rb", block_size=_BLOCK, cache_type="readahead") as file:
+    with told_storage_errors(url):
+        opened = system.open(path, "rb", block_size=_BLOCK, cache_type="readahead")
+    with opened as file:
 
         def read_at(offset: int, size: int) -> bytes:
-            file.seek(offset)
-            return bytes(file.read(size))
+            with told_storage_errors(url):
+                file.seek(offset)
+                return bytes(file.read(size))
 
         samples = tar_samples(read_at, facts.get("size"), url)
     _keep(kept, json.dumps(samples))

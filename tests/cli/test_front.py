@@ -50,6 +50,11 @@ def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) ->
         (["channels", "--keep", "3"], "--from-scores and --keep go together"),
         (["channels", "24s", "--from-scores", "a", "--keep", "3"], "not both"),
         (["merge", "absent.dct"], "absent.dct does not exist"),
+        (
+            ["extract", "absent", "s3://b/x.dct"],
+            "s3://b/x.dct is a URL; files are written to a local folder only",
+        ),
+        (["merge", "s3://b/x.dct"], "aws s3 cp --recursive FOLDER s3://b/x.dct"),
         (["bench", "nothing"], "'nothing'"),
     ],
 )
@@ -103,13 +108,25 @@ def test_arguments_of_python_are_told_as_options(python: str, words: str) -> Non
     assert in_options(python) == words
 
 
-def test_ctrl_c_ends_with_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["inspect", "a.jpg"], ""),
+        (["verify", "extract"], ""),  # the name of a set
+        (["extract", "src", "a.dct"], "; shards that are whole stay, and --resume goes on with them"),
+        (["merge", "a.dct"], "; the parts stay as they are: merge again"),
+        (["export", "a.dct", "out"], "; files that are whole stay: export again into an empty folder"),
+    ],
+)
+def test_ctrl_c_ends_with_a_line(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dctload.inspection.inspect", interrupted)
-    assert main(["inspect", "a.jpg"]) == 130
-    assert "dctload: stopped" in capsys.readouterr().err
+    monkeypatch.setattr(f"dctload.{'inspection' if words[0] == 'inspect' else 'shards'}.{words[0]}", interrupted)
+    assert main(words) == 130
+    assert capsys.readouterr().err == f"dctload: stopped{said}\n"
 
 
 def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

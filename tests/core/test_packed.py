@@ -381,6 +381,20 @@ def test_the_bound_is_not_absurd() -> None:
     assert dctload.packed_bound([header], "all") < 4 * 128 * blocks
 
 
+@pytest.mark.parametrize(("status", "valid"), [("truncated", 0), ("truncated", 3), ("damaged", 5), ("ok", None)])
+def test_a_packed_record_says_how_much_of_its_image_came(status: str, valid: int | None) -> None:
+    got = dctload.read_coefficients(jb.encode(jb.content(60, 44, "4:2:0")).to_bytes())
+    tables = [c.quantization for c in got.header.components]
+    record = dctload.pack(got.planes, tables, got.header, status=status, valid_mcus=valid)
+    batch = dctload.PackedBatch.join([record])
+    (back,) = dctload.unpack_reference(batch)
+    assert back is not None and batch.status == (status,) and back.status == status
+    assert back.valid_mcus == (got.header.num_mcus if valid is None else valid)
+    for wrong in ({"status": "failed"}, {"status": "lost"}, {"valid_mcus": 1}, {"status": "damaged", "valid_mcus": 13}):
+        with pytest.raises(ValueError, match=r"status is|valid_mcus is 0 to 12"):
+            dctload.pack(got.planes, tables, got.header, **wrong)  # type: ignore[arg-type]
+
+
 def test_unpacked_images_are_copies_that_outlive_the_batch() -> None:
     content = jb.content(40, 40, "4:2:0", seed=3)
     batch = dctload.extract([jb.encode(content).to_bytes()], channels="all", num_threads=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,29 +19,19 @@ pytest.importorskip("pyarrow")
 from dctload import DCTLoader, JPEGError, ops, shards
 from dctload import transforms as T
 from dctload.data.order import EpochOrder, permutation_in_windows
-from support.shard_sets import image_folder
+from support.shard_sets import set_fixtures
 
 COUNT = 22
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return image_folder(tmp_path_factory.mktemp("source") / "src", COUNT)
-
-
-def extracted(source: Path, folder: Path, channels: str) -> Path:
-    shards.extract(source, folder / f"{channels}.dct", channels=channels, shard_size="12KiB")
-    return folder / f"{channels}.dct"
-
-
-@pytest.fixture(scope="module")
-def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return extracted(source, tmp_path_factory.mktemp("whole"), "all")
+source, whole = set_fixtures(COUNT, least=2, name="whole", channels="all", shard_size="12KiB")
 
 
 @pytest.fixture(scope="module")
 def pruned(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return extracted(source, tmp_path_factory.mktemp("pruned"), "24s")
+    out = tmp_path_factory.mktemp("pruned") / "24s.dct"
+    shards.extract(source, out, channels="24s", shard_size="12KiB")
+    return out
 
 
 @pytest.fixture
@@ -119,6 +110,35 @@ def test_batches_that_are_only_copied_are_made_by_one_thread_each(whole: Path, w
     assert sorted(thread.name for thread in set(threading.enumerate()) - before) == [f"dctload-{name}" for name in names]
     del iterator
     assert not set(threading.enumerate()) - before
+
+
+def test_as_many_batches_that_are_only_copied_come_ahead_as_are_asked_for(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, opening = [], shards.ShardSet.open
+    monkeypatch.setattr(shards.ShardSet, "open", lambda *given: begun.append(1) or opening(*given))
+    with DCTLoader(whole, batch_size=1, num_workers=2, prefetch_factor=8) as loader:
+        iterator = iter(loader)
+        next(iterator)
+        limit = time.monotonic() + 10
+        while len(begun) < 9 and time.monotonic() < limit:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert 9 <= len(begun) <= 11  # one was taken, and two are in the hands of the threads
+
+
+@pytest.mark.parametrize("transform", [None, crop()])
+def test_a_target_transform_is_never_called_twice_at_a_time(whole: Path, transform: T.Compose | None) -> None:
+    busy, overlaps = threading.Lock(), []
+
+    def changed(target: int) -> int:
+        if not busy.acquire(blocking=False):
+            overlaps.append(target)
+            return target
+        time.sleep(0.003)
+        busy.release()
+        return target + 10
+
+    targets = [t for _, t in DCTLoader(whole, batch_size=1, num_workers=2, transform=transform, target_transform=changed)]
+    assert not overlaps and torch.cat(targets).tolist() == [t + 10 for t in shards.open(whole).targets]
 
 
 def test_mixing_and_target_transforms_see_the_same_targets(source: Path, whole: Path) -> None:

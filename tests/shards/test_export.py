@@ -239,7 +239,34 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path, stored: Path) 
     (tmp_path / "out" / "mine.txt").write_text("kept")
     with pytest.raises(FileExistsError, match="not an empty folder"):
         export(stored, tmp_path / "out")
+    for name in ("mine.txt", "mine.txt/below"):
+        with pytest.raises(FileExistsError, match=r"/mine\.txt is a file; give the name of a folder"):
+            export(stored, tmp_path / "out" / name)
     assert tree(tmp_path / "out") == {"mine.txt": b"kept"}
+
+
+def test_a_url_is_told_to_be_copied_to(tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(ValueError, match="gs://b/x is a URL; files are written to a local folder only"):
+        export(stored, "gs://b/x")
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_no_more_extractors_are_made_than_there_are_batches(
+    tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Counted(dctload.Extractor):
+        def __init__(self, num_threads: int) -> None:
+            made.append(num_threads)
+            assert len(made) < 10
+            super().__init__(num_threads)
+
+    monkeypatch.setattr("dctload.shards.exporting.Extractor", Counted)
+    assert export(stored, tmp_path / "out", workers=100_000_000).images == len(shards.open(stored))
+    assert made == [1]
 
 
 # --------------------------------------------------------------------------------------------------------------- tars

@@ -23,7 +23,9 @@ from dctload.shards import recording
 from dctload.shards.extraction import extract
 from dctload.shards.layout import Manifest
 from dctload.shards.plan import parse_size
-from dctload.shards.writer import write_error
+from dctload.shards.reader import open_set
+from dctload.shards.verification import verify
+from dctload.shards.writer import RESUME, write_error
 from support.shard_sets import LAYOUTS, files_of, image_folder, image_tar, images_of, picture
 
 SMALL = "8KiB"  # some images a shard
@@ -295,6 +297,7 @@ def test_a_record_that_the_index_cannot_count_fails_alone(tmp_path: Path, monkey
     larger = sizes.index(max(sizes))
     ((key, code, message),) = summary.failed
     assert (key, code) == (f"sample {larger}", "limit_record") and f"of {max(sizes)} bytes passes" in message
+    assert message.endswith("; keep fewer channels")  # an extraction has no regions
     assert [row["target"] for row in index(tmp_path / "a.dct")] == [1 - larger]
     with pytest.raises(dctload.LimitExceeded):
         extract(items, tmp_path / "b.dct")
@@ -363,8 +366,16 @@ def test_temporary_files_of_others_are_left_alone(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written_says_what_to_do(tmp_path: Path, code: int, words: str) -> None:
     path = tmp_path / "not" / "there" / "a.dct"
-    told = write_error(OSError(code, os.strerror(code)), path, needed=1 << 20)
+    told = write_error(OSError(code, os.strerror(code)), path, needed=1 << 20, remedy=RESUME)
     assert str(told).startswith(f"{path}: {words}") and told.errno == code and "\n" not in str(told)
+
+
+def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    error = OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    told = write_error(error, tmp_path / "notes" / "a.dct" / "x", remedy="merge again")
+    assert str(told).endswith(f"a.dct/x: {tmp_path / 'notes'} is a file; give a folder that can be written to")
+    assert isinstance(told, NotADirectoryError)
 
 
 def test_a_whole_set_that_cannot_be_written_to_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,6 +422,33 @@ def test_wrong_arguments_say_what_is_right(tmp_path: Path, options: dict[str, An
     with pytest.raises(ValueError, match=message):
         extract([(picture(0), 0)], tmp_path / "a.dct", **options)
     assert not (tmp_path / "a.dct").exists()
+
+
+def test_a_url_is_told_to_be_copied_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"s3://b/x is a URL; .* local folder only: .* copy it there \(aws s3 cp --recursive"):
+        extract([(picture(0), 0)], "s3://b/x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_set_is_no_source_of_images(tmp_path: Path) -> None:
+    extract([(picture(0), 0)], tmp_path / "a.dct")
+    extract([(picture(0), 0)], tmp_path / "part.dct", part="1/1")
+    for given in (tmp_path / "a.dct", str(tmp_path / "part.dct"), open_set(tmp_path / "a.dct"), "s3://bucket/a.dct"):
+        with pytest.raises(ValueError, match=r"(a|part)\.dct is a shard set, made already: .* DCTLoader.* dctload export"):
+            extract(given, tmp_path / "b.dct")
+    with pytest.raises(ValueError, match="is a shard set, made already"):
+        verify(tmp_path / "a.dct", against=tmp_path / "a.dct")
+    named = image_folder(tmp_path / "folder.dct", 2)  # is none by its name alone
+    assert extract(named, tmp_path / "b.dct").images == 2
+
+
+def test_threads_beyond_the_images_of_a_batch_are_not_made(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "src")
+    extract(root, tmp_path / "a.dct")
+    assert extract(root, tmp_path / "b.dct", workers=100_000_000).images == 12
+    assert files_of(tmp_path / "a.dct") == files_of(tmp_path / "b.dct")
+    assert verify(tmp_path / "a.dct", against=root, workers=100_000_000).ok
 
 
 def test_an_empty_class_and_an_absent_source_leave_nothing_behind(tmp_path: Path) -> None:

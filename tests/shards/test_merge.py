@@ -175,9 +175,19 @@ def test_a_set_is_not_mixed_with_other_files(tmp_path: Path, root: Path, want: d
     for name in ("notes.txt", "notes.txt/a.dct"):
         with pytest.raises(FileExistsError, match=r"notes\.txt is a file"):
             merge(out / name, [tmp_path / "one.dct"])
-    with pytest.raises(FileNotFoundError, match=r"notes\.txt is a file; give the folder"):
-        merge(out / "notes.txt")
+    for name in ("notes.txt", "notes.txt/a.dct"):
+        with pytest.raises(NotADirectoryError, match=r"/notes\.txt is a file; give the folder"):
+            merge(out / name)
     assert files_of(out) == {"notes.txt": b"mine"} and want
+
+
+def test_urls_are_told_to_be_copied(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"s3://b/a\.dct is a URL; files are written to a local folder only: .* \(aws s3 cp"):
+        merge("s3://b/a.dct", [root])
+    with pytest.raises(ValueError, match="s3://b/part is a URL; parts are read from local folders: copy it"):
+        merge("a.dct", ["s3://b/part"])
+    assert [path.name for path in tmp_path.iterdir()] == ["src"]
 
 
 def test_a_merge_that_was_killed_at_its_very_end_is_tidied(tmp_path: Path, root: Path, want: dict[str, bytes]) -> None:

@@ -11,6 +11,7 @@ import resource
 import shutil
 import threading
 import time
+import tracemalloc
 import types
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ pa = pytest.importorskip("pyarrow")
 import dctload
 from dctload import JPEGError, _core, shards, unpack_reference
 from dctload.shards.layout import Manifest, ShardFile, index_schema
+from dctload.shards.store import MappedShards
 from support.shard_sets import images_of, set_fixtures
 
 COUNT = 12
@@ -254,6 +256,19 @@ def test_a_batch_outlives_the_set(stored: Path) -> None:
     batch = shards.open(stored).read([0, 1])
     gc.collect()
     assert all(image is not None for image in unpack_reference(batch))
+
+
+@pytest.mark.parametrize("number", [-3, 4_000_000])
+def test_a_shard_number_that_an_index_made_up_costs_no_memory(number: int) -> None:
+    def get(given: int) -> np.ndarray:
+        raise FileNotFoundError(given)
+
+    zeros = np.zeros(2, np.int64)
+    tracemalloc.start()
+    pieces = MappedShards().pieces(np.array([number, number]), zeros, get)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert list(pieces.lost) == [0] and pieces.number.tolist() == [0, 0]
 
 
 def test_the_disk_is_told_what_comes_only_while_it_is_waited_for(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import logging
 import multiprocessing
@@ -25,6 +26,8 @@ fsspec = pytest.importorskip("fsspec")
 
 from dctload import JPEGError, shards
 from dctload.shards.prefetching import Prefetcher
+from dctload.sources import open_source
+from dctload.sources.urls import storage_error
 from support.shard_sets import set_fixtures
 
 COUNT = 30
@@ -194,6 +197,50 @@ def test_a_server_that_fails_is_an_error_of_the_system(server: Server, tmp_path:
         s.read([0, broken])
     server.broken = ""
     assert len(s.read([0, broken])) == 2
+
+
+class Refused(Exception):
+    """What a storage client raises: no OSError."""
+
+
+@pytest.mark.parametrize(
+    "method, with_cache", [("cat_file", False), ("cat_file", True), ("cat_ranges", False), ("get_file", True)]
+)
+def test_what_a_storage_client_raises_is_told_with_the_url(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, with_cache: bool
+) -> None:
+    url, cause = "memory://sets/a.dct", Refused("no credentials")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise cause
+
+    monkeypatch.setattr(type(memory), method, refuse)
+    with pytest.raises(OSError, match=rf"^{url}.* cannot be read: Refused: no credentials$") as caught:
+        shards.open(url, cache_dir=tmp_path if with_cache else None).read([0])
+    assert caught.value.__cause__ is cause
+
+
+def test_an_s3_bucket_without_credentials_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        for open_it in (shards.open, lambda url: open_source(f"{url}/x.tar", cache_dir=tmp_path)):
+            with pytest.raises(OSError, match=r"^s3://b/a\.dct/.* cannot be read: NoCredentialsError: Unable to locate"):
+                open_it("s3://b/a.dct")
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_errors_that_are_clear_stay_what_they_are() -> None:
+    for error in (FileNotFoundError("a"), PermissionError("b"), OSError(errno.ENOSPC, "No space left on device")):
+        assert storage_error(error, "s3://b/x") is error
+    told = storage_error(OSError(errno.EIO, "Slow\ndown"), "s3://b/x")
+    assert str(told) == "s3://b/x cannot be read: OSError: [Errno 5] Slow down" and told.errno == errno.EIO
 
 
 def test_a_record_damaged_on_its_way_is_found_each_time(memory: Any) -> None:

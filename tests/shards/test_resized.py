@@ -216,6 +216,30 @@ def test_images_that_cannot_be_resized_fail_by_name_and_others_stay(tmp_path: Pa
         assert np.abs(stored_values(tmp_path / "b.dct", i) - by_pixels(data, SMALL)).max() <= DEFAULT_STEP / 2 + 1e-3
 
 
+@pytest.mark.parametrize("change", [{"resize": SMALL}, {"requantize": 16}])
+@pytest.mark.parametrize("status", ["truncated", "damaged"])
+def test_a_picture_that_came_in_part_says_so_in_its_record(tmp_path: Path, change: dict[str, int], status: str) -> None:
+    whole = jb.encode(jb.content(64, 48, "4:2:0", seed=3), restart_interval=2).to_bytes()
+    end = {"truncated": b"", "damaged": whole[whole.index(b"\xff\xd3") :]}[status]
+    sources = [(whole, 0), (whole[: whole.index(b"\xff\xd1")] + end, 0)]
+    shards.extract(sources, tmp_path / "a.dct", "24s", truncated="keep", **change)  # type: ignore[arg-type]
+    s = shards.open(tmp_path / "a.dct")
+    before = dctload.read_coefficients(sources[1][0], truncated="keep")
+    assert 0 < before.valid_mcus < before.header.num_mcus and before.status == status
+    packed = s.read([0, 1])
+    assert packed.status == ("ok", status) and s.column("status").to_pylist() == ["ok", status]
+    image = dctload.unpack_reference(packed)[1]
+    assert image is not None
+    assert image.valid_mcus == before.valid_mcus * image.header.num_mcus // before.header.num_mcus
+    assert shards.verify(tmp_path / "a.dct").ok  # its checksums are those of what it says
+
+
+def test_an_image_too_long_to_be_resized_says_what_helps(tmp_path: Path) -> None:
+    long = jb.encode(jb.content(1400, 8, "gray", seed=1)).to_bytes()
+    with pytest.raises(dctload.LimitExceeded, match=r"holds up to 65535 a side; take a smaller resize, or pass on_error"):
+        shards.extract([(long, 0)], tmp_path / "a.dct", "24s", resize=512)
+
+
 def test_images_that_went_by_their_pixels_are_resized_too(tmp_path: Path) -> None:
     image_module = pytest.importorskip("PIL.Image")
     drawing = io.BytesIO()

@@ -15,24 +15,12 @@ pa = pytest.importorskip("pyarrow")
 from dctload import _core, shards
 from dctload.shards.layout import Manifest, index_schema
 from dctload.shards.resized import Changer
-from support.shard_sets import files_of, image_folder, images_of, picture
+from support.shard_sets import files_of, images_of, picture, set_fixtures
 
 COUNT = 10
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = image_folder(tmp_path_factory.mktemp("source") / "src", COUNT)
-    (root / "a" / "bad.jpg").write_bytes(b"nonsense")
-    return root
-
-
-@pytest.fixture(scope="module")
-def stored(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("stored") / "a.dct"
-    shards.extract(source, out, channels="24s", shard_size="5KiB", on_error="skip")
-    assert len(list(out.glob("shard-*"))) > 1
-    return out
+source, stored = set_fixtures(COUNT, least=2, bad=["a/bad.jpg"], channels="24s", shard_size="5KiB", on_error="skip")
 
 
 @pytest.fixture

@@ -260,6 +260,20 @@ class TestURLs:
         memory.rm("/set/t-1.tar")
         assert dctload.extract(source.fetch([0, 4]), on_error="mark").status == ("ok", "io_error")
 
+    @pytest.mark.parametrize("method, url", [("info", "t-0.tar"), ("glob", "t-*.tar"), ("open", "t-0.tar")])
+    def test_what_a_storage_client_raises_is_told_with_the_url(
+        self, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, url: str
+    ) -> None:
+        cause = RuntimeError("no credentials")
+
+        def refuse(*_: object, **__: object) -> None:
+            raise cause
+
+        monkeypatch.setattr(type(memory), method, refuse)
+        with pytest.raises(OSError, match=r"^memory://set/t-.\.tar cannot be read: RuntimeError: no credentials$") as caught:
+            open_source(f"memory://set/{url}", cache_dir=tmp_path)
+        assert caught.value.__cause__ is cause
+
     def test_pairs_may_hold_urls(self, memory: Any) -> None:
         memory.pipe("/set/[a]*.jpg", PICTURES[3])
         source = open_source([("memory://set/[a]*.jpg", 4), (PICTURES[0], 5), ("memory://set/none.jpg", 6)])

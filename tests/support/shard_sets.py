@@ -51,24 +51,29 @@ def image_tar(path: Path, numbers: range) -> Path:
     return path
 
 
-def set_fixtures(count: int, least: int, **options: Any) -> tuple[Any, Any]:
+def set_fixtures(count: int, least: int, *, name: str = "stored", bad: Sequence[str] = (), **options: Any) -> tuple[Any, Any]:
     """Two fixtures of a test module, `source` and `stored`: a folder of images, and the set that is made of it.
 
     Args:
         count: Images.
         least: Shards that the set must have, so that the module's tests cross from one to another.
+        name: Of the second fixture.
+        bad: Files of the folder that are no images.
         options: Of `shards.extract`.
     """
 
     @pytest.fixture(scope="module", name="source")
     def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return image_folder(tmp_path_factory.mktemp("source") / "src", count)
+        root = image_folder(tmp_path_factory.mktemp("source") / "src", count)
+        for path in bad:
+            (root / path).write_bytes(b"nonsense")
+        return root
 
-    @pytest.fixture(scope="module", name="stored")
+    @pytest.fixture(scope="module", name=name)
     def stored(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         from dctload import shards
 
-        out = tmp_path_factory.mktemp("stored") / "a.dct"
+        out = tmp_path_factory.mktemp(name) / "a.dct"
         shards.extract(source, out, **options)
         assert len(list(out.glob("shard-*"))) >= least
         return out
