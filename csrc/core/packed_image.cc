@@ -119,13 +119,11 @@ void PackedImage::write(const Kernels& kernels, uint8_t* out) const {
     uint8_t* to = out + payload_at;
     for (const Run& run : runs_) {
       if (run.component != c) continue;
-      std::memcpy(to, run.data, run.size);
+      h.payload_crc = kernels.copy_crc32c(h.payload_crc, run.data, run.size, to);
       to += run.size;
     }
     payload_at += r.payload_bytes;
   }
-  // Once it is all there: runs are a few kilobytes, too short for a checksum to get going while they are copied.
-  h.payload_crc = crc32c(kernels, 0, out + h.meta_bytes, h.record_bytes - h.meta_bytes);
   std::memcpy(out, &h, sizeof h);
   const uint32_t meta_crc = crc32c(kernels, 0, out, h.meta_bytes);
   std::memcpy(out + offsetof(wire::RecordHeader, meta_crc), &meta_crc, 4);
